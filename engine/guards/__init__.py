@@ -1,0 +1,1 @@
+"""Guards: things that judge a case."""

@@ -1,0 +1,48 @@
+"""What every guard is: something that judges a case and shows its reasoning as a stream of events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Protocol, TypeVar
+
+from engine.cases import Case
+from engine.events import Event
+
+EventT = TypeVar("EventT", bound=Event)
+
+
+class Guard(Protocol):
+    """Judges cases.
+
+    ``judge`` is an asynchronous generator: `Started` first, then the reasoning as it happens, and last
+    exactly one `VerdictReached` or `Failed`. Closing the generator (``aclose``, or cancelling the task
+    that runs it) stops the work itself: the connection is closed, the decode loop ends. It never
+    raises for what a model, a server or the judged text does.
+    """
+
+    name: str
+    model: str | None
+
+    def judge(self, case: Case) -> AsyncIterator[Event]: ...
+
+    async def aclose(self) -> None:
+        """Give back connections and memory."""
+
+
+class Stream:
+    """Stamps the events of one judgement with their number and time."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._next = 0
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._began) * 1000
+
+    def event(self, kind: type[EventT], **fields: Any) -> EventT:
+        """Return a ``kind`` with the next ``seq`` and the present ``at_ms``."""
+        event = kind(seq=self._next, at_ms=round(self.elapsed_ms, 3), **fields)
+        self._next += 1
+        return event

@@ -1,0 +1,1 @@
+"""Models: things that write text."""

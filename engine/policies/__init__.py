@@ -1,0 +1,1 @@
+"""Policies: the texts and rules that cases are judged by."""

@@ -1,0 +1,1 @@
+"""The tracker: what was probed and run, kept in SQLite."""
