@@ -143,14 +143,14 @@ class UsageReported(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictReached(Event):
-    """The last event of a stream that judged its case, however badly the judging went."""
+    """The last event of every judgement, however badly it went."""
 
     verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed(Event):
-    """The last event of a stream that could not be carried on.
+    """The work could not be carried on. In a job's stream this is the last event.
 
     ``unreachable`` tells a back end that may answer later from work that cannot succeed. ``kept`` says
     what of the work is left, ``hint`` what to do.

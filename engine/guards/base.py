@@ -15,10 +15,11 @@ EventT = TypeVar("EventT", bound=Event)
 class Guard(Protocol):
     """Judges cases.
 
-    ``judge`` is an asynchronous generator: `Started` first, then the reasoning as it happens, and last
-    exactly one `VerdictReached` or `Failed`. Closing the generator (``aclose``, or cancelling the task
-    that runs it) stops the work itself: the connection is closed, the decode loop ends. It never
-    raises for what a model, a server or the judged text does.
+    ``judge`` is an asynchronous generator: `Started` first, then the reasoning as it happens, and last,
+    always, `VerdictReached`: a case that could not be judged is escalated. Where the work could not be
+    done at all, a `Failed` just before it says why and what to do. Closing the generator (``aclose``,
+    or cancelling the task that runs it) stops the work itself: the connection is closed, the decode
+    loop ends. It never raises for what a model, a server or the judged text does.
     """
 
     name: str
