@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from engine.cases import Case
 from engine.events import Event
+from engine.policies.load import Policy
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -24,6 +25,11 @@ class Guard(Protocol):
 
     name: str
     model: str | None
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The exact texts it judges by; their hashes are those in its `Started`."""
+        ...
 
     def judge(self, case: Case) -> AsyncIterator[Event]: ...
 

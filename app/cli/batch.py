@@ -1,0 +1,107 @@
+"""Judging a file of cases: a verdict a line on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.cli.exits import Exit, exit_of_judgement, say
+from engine.cases import Case
+from engine.events import Event, VerdictReached, encode, to_jsonable
+from engine.guards.base import Guard
+from engine.policies.load import Policy
+from engine.workspace import Workspace
+
+SAVE_EVERY_S = 1.0
+
+
+async def judge_file(
+    guard: Guard, cases: Sequence[Case], workspace: Workspace | None, *, with_events: bool
+) -> int:
+    """Judge the cases in order; return the worst exit code.
+
+    An unreachable back end ends the batch: the cases behind it are not judged, and none is allowed.
+    ``workspace`` None keeps nothing in the tracker.
+    """
+    worst = Exit.DONE
+    journal = _Journal(workspace, guard.policies)
+    try:
+        with _progress_bar() as bar:
+            task = bar.add_task("judging", total=len(cases))
+            for number, case in enumerate(cases, 1):
+                events = [event async for event in guard.judge(case)]
+                _print(events, with_events)
+                await journal.add(case, events)
+                bar.update(task, completed=number)
+                code = exit_of_judgement(events)
+                worst = max(worst, code)
+                if code is Exit.UNREACHABLE:
+                    say(f"The back end cannot be reached: stopped at case {number} of {len(cases)}. "
+                        "The lines printed so far are complete.")
+                    break
+    finally:
+        saved = await journal.close()
+        await guard.aclose()
+    return worst if saved else (worst or Exit.FAILED)
+
+
+def _progress_bar() -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _print(events: Sequence[Event], with_events: bool) -> None:
+    if with_events:
+        print("\n".join(encode(event) for event in events), flush=True)
+        return
+    last = events[-1]
+    assert isinstance(last, VerdictReached)
+    print(json.dumps(to_jsonable(last.verdict)), flush=True)
+
+
+class _Journal:
+    """Saves judged cases in the tracker, many to a transaction, off the event loop."""
+
+    def __init__(self, workspace: Workspace | None, policies: Sequence[Policy]) -> None:
+        self._workspace = workspace
+        self._policies = policies
+        self._waiting: list[tuple[Case, Sequence[Event]]] = []
+        self._saved_at = time.monotonic()
+        self._failure = ""
+
+    async def add(self, case: Case, events: Sequence[Event]) -> None:
+        if self._workspace is None or self._failure:
+            return
+        self._waiting.append((case, events))
+        if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
+            await self._save()
+
+    async def close(self) -> bool:
+        """Save the rest; return False, having said why, if anything could not be saved."""
+        if self._waiting and not self._failure:
+            await self._save()
+        return not self._failure
+
+    async def _save(self) -> None:
+        from engine.tracker import TrackerError
+
+        batch, self._waiting = self._waiting, []
+        try:
+            await asyncio.to_thread(self._save_batch, batch)
+        except TrackerError as error:
+            self._failure = str(error)
+            say(f"The verdicts stand, but from here on they are not saved: {error}")
+        self._saved_at = time.monotonic()
+
+    def _save_batch(self, batch: Sequence[tuple[Case, Sequence[Event]]]) -> None:
+        from engine.tracker import open_tracker
+
+        assert self._workspace is not None
+        with open_tracker(self._workspace.db) as tracker:
+            tracker.save_probes(batch, policies=self._policies, source="batch")

@@ -1,0 +1,67 @@
+"""Making a guard from the words a person chose it by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from engine.guards.base import Guard
+from engine.workspace import Workspace
+
+
+class GuardKind(StrEnum):
+    """The guards there are."""
+
+    REASONER = "reasoner"
+    GAUNTLET = "gauntlet"
+
+
+class Level(StrEnum):
+    """How thoroughly a guard works: the reasoner's level, or a model's reasoning effort."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class GuardSetupError(ValueError):
+    """A guard that cannot be made from what was asked for."""
+
+
+def build_guard(
+    kind: GuardKind | str,
+    *,
+    workspace: Workspace,
+    model_spec: str | None = None,
+    level: Level | str = Level.MEDIUM,
+    policy_names: Iterable[str] | None = None,
+    serial: bool = False,
+) -> Guard:
+    """Return the guard; no back end is contacted yet.
+
+    ``policy_names`` None means all policies of the workspace. ``serial`` sends one policy at a time.
+
+    Raises:
+        GuardSetupError: if a model is missing or of no use to this guard.
+        engine.policies.load.PolicyError: if a policy is unknown or cannot be read.
+        engine.models.registry.ModelSpecError: if the model's spec is not one.
+    """
+    if GuardKind(kind) is GuardKind.REASONER:
+        from engine.guards import reasoner
+
+        if model_spec is not None:
+            raise GuardSetupError("the reasoner works without a model. Leave the model out, or choose the gauntlet.")
+        return reasoner.Reasoner(workspace.policies, policy_names, reasoner.Level(level))
+
+    from engine.guards.gauntlet import Gauntlet
+    from engine.models.base import Effort
+    from engine.models.registry import open_model
+    from engine.policies.load import load_policies
+
+    if model_spec is None:
+        raise GuardSetupError(
+            "the gauntlet needs a model. 'wizard101 models list' shows what can be reached; "
+            "'wizard101 models pull smollm2' fetches a small one."
+        )
+    policies = load_policies(workspace.policies, policy_names)
+    return Gauntlet(open_model(model_spec), policies, effort=Effort(level), serial=serial)
