@@ -41,8 +41,10 @@ async def judge_file(
                 code = exit_of_judgement(events)
                 worst = max(worst, code)
                 if code is Exit.UNREACHABLE:
-                    say(f"The back end cannot be reached: stopped at case {number} of {len(cases)}. "
-                        "The lines printed so far are complete.")
+                    say(
+                        f"The back end cannot be reached: stopped at case {number} of {len(cases)}. "
+                        "The lines printed so far are complete."
+                    )
                     break
     finally:
         saved = await journal.close()

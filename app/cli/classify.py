@@ -24,17 +24,19 @@ from engine.workspace import Workspace, find_workspace
 
 def classify(
     text: Annotated[
-        str | None, typer.Argument(metavar="TEXT|-", help="The user's request; - reads it from standard input.")
+        str | None,
+        typer.Argument(metavar="TEXT|-", help="The user's request; - reads it from standard input."),
     ] = None,
     response: Annotated[
-        str | None, typer.Option("--response", metavar="TEXT", help="An assistant's response to judge with it.")
+        str | None,
+        typer.Option("--response", metavar="TEXT", help="An assistant's response to judge with it."),
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
             "--file",
             metavar="CASES.jsonl",
-            help="Judge every line's prompt and response; prints one JSON verdict per line, in the same order.",
+            help="Judge every line's prompt and response; prints one JSON verdict a line, in this order.",
         ),
     ] = None,
     guard: Annotated[GuardKind, typer.Option("--guard", help="Who judges.")] = GuardKind.REASONER,
@@ -46,7 +48,9 @@ def classify(
             help="The gauntlet's model: ollama:NAME, gguf:FILE, openai:URL#MODEL or fake:FILE.",
         ),
     ] = None,
-    level: Annotated[Level, typer.Option("--level", help="How thoroughly to look, or to think.")] = Level.MEDIUM,
+    level: Annotated[
+        Level, typer.Option("--level", help="How thoroughly to look, or to think.")
+    ] = Level.MEDIUM,
     policy: Annotated[
         list[str] | None,
         typer.Option("--policy", metavar="NAME", help="Only this policy; may be given several times."),

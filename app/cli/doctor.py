@@ -6,8 +6,8 @@ import asyncio
 import importlib.metadata
 import json
 import platform
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 
 from app import __version__
 from app.cli.options import DbOption, JsonOption, PoliciesOption
@@ -43,7 +43,12 @@ def doctor(as_json: JsonOption = False, db: DbOption = None, policies: PoliciesO
 
     workspace = find_workspace(db, policies)
     checks = [
-        Check("program", "wizard101", True, f"{__version__} on Python {platform.python_version()}, {platform.platform()}"),
+        Check(
+            "program",
+            "wizard101",
+            True,
+            f"{__version__} on Python {platform.python_version()}, {platform.platform()}",
+        ),
         *(_package("core", name, needed=True) for name in CORE),
         *(_extra(extra, names) for extra, names in EXTRAS.items()),
         _policies(workspace.policies),
@@ -53,7 +58,9 @@ def doctor(as_json: JsonOption = False, db: DbOption = None, policies: PoliciesO
         *asyncio.run(_back_ends(workspace.models)),
     ]
     if as_json:
-        print(json.dumps([{"topic": c.topic, "name": c.name, "ok": c.ok, "detail": c.detail} for c in checks]))
+        print(
+            json.dumps([{"topic": c.topic, "name": c.name, "ok": c.ok, "detail": c.detail} for c in checks])
+        )
     else:
         width = max(len(check.name) for check in checks)
         topic = ""
@@ -82,7 +89,9 @@ def _extra(extra: str, names: tuple[str, ...]) -> Check:
     versions = {name: _version(name) for name in names}
     missing = [name for name, version in versions.items() if version is None]
     if missing:
-        return Check("extras", extra, False, f"pip install 'wizard101[{extra}]' (missing: {', '.join(missing)})")
+        return Check(
+            "extras", extra, False, f"pip install 'wizard101[{extra}]' (missing: {', '.join(missing)})"
+        )
     return Check("extras", extra, True, ", ".join(f"{name} {version}" for name, version in versions.items()))
 
 
@@ -104,7 +113,12 @@ def _database(path: Path) -> Check:
     try:
         with open_tracker(path) as tracker:
             detail = f"{path} ({tracker.count()} probes)"
-            return Check("files", "database", True, detail if not tracker.read_only else f"{detail}; {tracker.read_only}")
+            return Check(
+                "files",
+                "database",
+                True,
+                detail if not tracker.read_only else f"{detail}; {tracker.read_only}",
+            )
     except TrackerError as error:
         return Check("files", "database", False, str(error), needed=True)
 

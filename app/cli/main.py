@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from app import __version__
 from app.cli import classify, doctor, init, models
-from app.cli.exits import Exit, exit_code_of, say
+from app.cli.exits import Exit, exit_code_of, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
 
 cli = typer.Typer(
     name="wizard101",
-    help="A workbench for reasoning-based LLM safety guards. Without a command it opens the terminal interface.",
+    help="A workbench for reasoning-based LLM safety guards. Without a command: the terminal interface.",
     add_completion=False,
     no_args_is_help=False,
     rich_markup_mode=None,
@@ -48,7 +46,7 @@ def workbench(
 ) -> None:
     if context.invoked_subcommand is not None:
         if db is not None or policies is not None:
-            raise click.UsageError("--db and --policies go behind the command's name.")
+            raise usage_error("--db and --policies go behind the command's name.")
         return
     from app.open_tui import open_tui
 
@@ -60,10 +58,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         outcome = cli(list(arguments), prog_name="wizard101", standalone_mode=False)
         sys.stdout.flush()
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         say("Interrupted.")
         return Exit.INTERRUPTED
-    except click.ClickException as error:
+    except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         say(f"wizard101: {error.format_message()}")
         if context is not None:
@@ -81,5 +79,3 @@ def run(arguments: Sequence[str]) -> int:
         say(f"wizard101: {error}" + (f"\n{hint}" if hint else ""))
         return code
     return outcome if isinstance(outcome, int) else Exit.DONE
-
-

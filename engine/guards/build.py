@@ -50,7 +50,9 @@ def build_guard(
         from engine.guards import reasoner
 
         if model_spec is not None:
-            raise GuardSetupError("the reasoner works without a model. Leave the model out, or choose the gauntlet.")
+            raise GuardSetupError(
+                "the reasoner works without a model. Leave the model out, or choose the gauntlet."
+            )
         return reasoner.Reasoner(workspace.policies, policy_names, reasoner.Level(level))
 
     from engine.guards.gauntlet import Gauntlet
