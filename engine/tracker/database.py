@@ -1,0 +1,258 @@
+"""Opening the database file: who may read it, which schema it has, how its transactions begin.
+
+Imports SQLAlchemy. A new database is made from the tables directly and marked with the newest revision;
+Alembic is loaded only where an older one has to be migrated.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
+
+from engine.tracker import schema as schema  # the tables join SQLModel.metadata
+from engine.tracker.records import TrackerError
+
+HEAD = "0001"
+"""The newest revision in migrations/versions. Revisions are four digits and count upwards."""
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a transaction waits for another process's to end."""
+
+_FRESH = ""
+
+
+def open_database(path: Path) -> tuple[Engine, str | None]:
+    """Return an engine on the database at ``path`` with the newest schema, creating or migrating it.
+
+    The second value is None, or says why the database may only be read. Several processes may call this
+    at once. Transactions of the engine take the write lock at their beginning if the connection has the
+    execution option ``immediate``.
+
+    Raises:
+        TrackerError: if the file cannot be opened, created or migrated, or is not a tracker's.
+    """
+    path = path.absolute()
+    with explained(path):
+        _create_file(path)
+        with closing(_connect(path)) as connection:
+            revision = _stored_revision(connection, path)
+            read_only = _newer(revision, path)
+            if read_only is None:
+                _use_wal(connection)
+        engine = _engine(path, writable=read_only is None)
+        if read_only is None and revision != HEAD:
+            try:
+                _bring_to_head(engine, path)
+            except BaseException:
+                engine.dispose()
+                raise
+    return engine, read_only
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite or the operating system reports into a `TrackerError` that people can act on."""
+    try:
+        yield
+    except OSError as error:
+        raise TrackerError(
+            f"The database {path} cannot be opened: {error.strerror or error}.",
+            kept="Nothing was changed.",
+            hint="Make its folder writable, or choose another file with --db or WIZARD_DB.",
+        ) from error
+    except DBAPIError as error:
+        if not isinstance(error.orig, sqlite3.Error):
+            raise
+        raise _explanation(error.orig, path) from error
+    except sqlite3.Error as error:
+        raise _explanation(error, path) from error
+
+
+def _explanation(error: sqlite3.Error, path: Path) -> TrackerError:
+    primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        backups = sorted(path.parent.glob(f"{path.name}.backup-*"))
+        restore = f" A backup from before a migration is {backups[-1]}." if backups else ""
+        return TrackerError(
+            f"{path} is damaged or is not a database: {error}.",
+            kept="It was left as it is.",
+            hint=f"Move it away to start a new one, or choose another file with --db or WIZARD_DB.{restore}",
+        )
+    if primary == sqlite3.SQLITE_FULL:
+        return TrackerError(
+            f"There is no room left for {path}: {error}.",
+            kept="What was saved before is kept; this was not saved.",
+            hint="Free some disk space and try again.",
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return TrackerError(
+            f"Another process has been writing to {path} for {BUSY_TIMEOUT_S:.0f} seconds.",
+            kept="What was saved before is kept; this was not saved.",
+            hint="Wait for that process to end, or stop it, and try again.",
+        )
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return TrackerError(
+            f"{path} cannot be written: {error}.",
+            kept="Nothing was changed.",
+            hint="Make the file and its folder writable, or choose another file with --db or WIZARD_DB.",
+        )
+    return TrackerError(
+        f"{path} cannot be used: {error}.",
+        kept="What was saved before is kept.",
+        hint="Check the disk; another file can be chosen with --db or WIZARD_DB.",
+    )
+
+
+def _create_file(path: Path) -> None:
+    """Make an empty file that only its owner may read. SQLite gives its -wal and -shm the same mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        _private_file(path)
+    except FileExistsError:
+        if path.is_file() and path.stat().st_size == 0:
+            path.chmod(0o600)
+
+
+def _private_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+
+
+def _stored_revision(connection: sqlite3.Connection, path: Path) -> str:
+    """Return the schema's revision, or `_FRESH` for a database without any tables."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return _FRESH
+    rows = (
+        connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        if "alembic_version" in tables
+        else []
+    )
+    if len(rows) != 1 or "probe" not in tables:
+        raise TrackerError(
+            f"{path} is a database, but not one of Wizard101's.",
+            kept="It was left as it is.",
+            hint="Choose another file with --db or WIZARD_DB.",
+        )
+    return str(rows[0][0])
+
+
+def _newer(revision: str, path: Path) -> str | None:
+    if revision == _FRESH or (len(revision) == len(HEAD) and revision.isdigit() and revision <= HEAD):
+        return None
+    return (
+        f"{path} was written by a newer Wizard101 (schema {revision}; this one knows {HEAD}): it can be "
+        "read, but nothing will be saved. Upgrade Wizard101, or choose another file with --db."
+    )
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging. SQLite does not wait for the lock this needs, so this does."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.002, 0.02))  # noqa: S311
+
+
+def _engine(path: Path, *, writable: bool) -> Engine:
+    # With no isolation level, sqlite3 sends no BEGIN of its own; the "begin" hook below sends the right one.
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        ),
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not writable:
+            connection.execute("PRAGMA query_only = ON")
+        connection.create_function("contains_folded", 2, _contains_folded, deterministic=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("immediate", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def _contains_folded(stored: str | None, folded: str) -> bool:
+    return stored is not None and folded in stored.casefold()
+
+
+def _bring_to_head(engine: Engine, path: Path) -> None:
+    with engine.connect().execution_options(immediate=True) as connection:
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        # Rebuilding a table, which is how SQLite alters one, must not cascade; no effect in a transaction.
+        raw.execute("PRAGMA foreign_keys = OFF")
+        try:
+            with connection.begin():
+                # Another process may have been first.
+                revision = _stored_revision(raw, path)
+                if revision == _FRESH:
+                    _create_tables(connection)
+                elif revision != HEAD and _newer(revision, path) is None:
+                    _migrate(connection, path)
+        finally:
+            raw.execute("PRAGMA foreign_keys = ON")
+
+
+def _create_tables(connection: Connection) -> None:
+    SQLModel.metadata.create_all(connection)
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version ("
+        "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+
+
+def _migrate(connection: Connection, path: Path) -> None:
+    from engine.tracker.migrations import upgrade
+
+    backup = _back_up(path)
+    try:
+        upgrade(connection)
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise RuntimeError(f"{len(broken)} rows would refer to rows that are gone")
+    except Exception as error:
+        raise TrackerError(
+            f"{path} could not be brought to schema {HEAD}: {error}.",
+            kept=f"It is unchanged, and {backup} is a copy of it.",
+            hint="Go on with the version of Wizard101 that wrote it, and report this.",
+        ) from error
+
+
+def _back_up(path: Path) -> Path:
+    """Copy what is committed. The caller's write lock keeps others from changing it meanwhile."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    backup = path.with_name(f"{path.name}.backup-{stamp}")
+    _private_file(backup)
+    with closing(_connect(path)) as source:
+        source.execute("VACUUM INTO ?", (str(backup),))
+    return backup

@@ -1,0 +1,1 @@
+"""One module a migration, named r and its four digits."""

@@ -1,0 +1,259 @@
+"""Saving and reading probes. Imports SQLModel: reach it through `engine.tracker.open_tracker`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, literal, or_, select, text
+from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlmodel import col
+
+from engine.cases import Case, Decision, Verdict
+from engine.events import Event, EventDecodeError, Started, VerdictReached, to_jsonable
+from engine.policies.load import Policy
+from engine.tracker.database import explained, open_database
+from engine.tracker.encoding import load_text, pack_events, store_text, unpack_events
+from engine.tracker.records import STOPPED, PolicyVersion, Probe, ProbeSummary, TrackerError
+from engine.tracker.schema import PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
+
+EXCERPT = 200
+"""Length of a summary's excerpt, in code points."""
+
+_TRIGRAM = 3
+
+_SUMMARY = (
+    col(ProbeRow.id),
+    col(ProbeRow.created_at),
+    col(ProbeRow.source),
+    col(ProbeRow.guard),
+    col(ProbeRow.model),
+    col(ProbeRow.settings),
+    func.substr(col(ProbeRow.prompt), 1, EXCERPT).label("excerpt"),
+    col(ProbeRow.decision),
+    col(ProbeRow.status),
+    col(ProbeRow.score),
+    col(ProbeRow.latency_ms),
+    col(ProbeRow.case_key),
+)
+
+
+class Tracker:
+    """An open database. Any thread may call any method; each call is one transaction.
+
+    Every method raises `TrackerError` where the database cannot be read or written. ``read_only`` is
+    None, or says why nothing can be saved.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._engine, self.read_only = open_database(self.path)
+        # One writer at a time within the process: threads then queue here rather than poll SQLite's lock.
+        self._writing = threading.Lock()
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Call it once no other method is running."""
+        self._engine.dispose()
+
+    def save_probe(
+        self, case: Case, events: Sequence[Event], *, policies: Sequence[Policy] = (), source: str = "tui"
+    ) -> int:
+        """Save one judgement and return its id. On return it is committed.
+
+        A stream that does not end in `VerdictReached` is saved as stopped.
+
+        Raises:
+            ValueError: if the stream does not begin with `Started`.
+            TrackerError: if it could not be saved.
+        """
+        (probe_id,) = self.save_probes([(case, events)], policies=policies, source=source)
+        return probe_id
+
+    def save_probes(
+        self,
+        judged: Iterable[tuple[Case, Sequence[Event]]],
+        *,
+        policies: Sequence[Policy] = (),
+        source: str = "batch",
+    ) -> list[int]:
+        """Save judgements by the same policies, all or none, and return their ids in order.
+
+        On return they are committed.
+
+        Raises:
+            ValueError: if a stream does not begin with `Started`.
+            TrackerError: if they could not be saved.
+        """
+        if self.read_only:
+            raise TrackerError(self.read_only)
+        rows = [(_probe_values(case, events, source), pack_events(events)) for case, events in judged]
+        with (
+            self._writing,
+            explained(self.path),
+            self._engine.connect().execution_options(immediate=True) as connection,
+            connection.begin(),
+        ):
+            _keep_texts(connection, policies)
+            return [_insert(connection, values, packed, policies) for values, packed in rows]
+
+    def probes(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        contains: str | None = None,
+        decision: Decision | None = None,
+        guard: str | None = None,
+    ) -> list[ProbeSummary]:
+        """Return up to ``limit`` summaries, newest first, of probes with an id below ``before``.
+
+        The id of a page's last summary is the next page's ``before``. ``contains`` is a substring of the
+        prompt or the response, in any case; it has no wildcards.
+        """
+        query = select(*_SUMMARY).order_by(col(ProbeRow.id).desc()).limit(limit)
+        if before is not None:
+            query = query.where(col(ProbeRow.id) < before)
+        if decision is not None:
+            query = query.where(col(ProbeRow.decision) == decision.value)
+        if guard is not None:
+            query = query.where(col(ProbeRow.guard) == guard)
+        if contains:
+            query = query.where(_matching(contains))
+        with self._reading() as connection:
+            return [_summary(row) for row in connection.execute(query)]
+
+    def probe(self, probe_id: int) -> Probe | None:
+        """Return the judgement in full, or None if there is none by that id."""
+        query = (
+            select(*_SUMMARY, col(ProbeRow.prompt), col(ProbeRow.response), col(ProbeStreamRow.events))
+            .join(ProbeStreamRow, col(ProbeStreamRow.probe_id) == col(ProbeRow.id))
+            .where(col(ProbeRow.id) == probe_id)
+        )
+        texts = (
+            select(col(ProbePolicyRow.name), col(PolicyTextRow.sha256), col(PolicyTextRow.text))
+            .join(PolicyTextRow, col(PolicyTextRow.sha256) == col(ProbePolicyRow.sha256))
+            .where(col(ProbePolicyRow.probe_id) == probe_id)
+        )
+        with self._reading() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return None
+            versions = [PolicyVersion(*version) for version in connection.execute(texts)]
+        try:
+            events = unpack_events(row.events)
+        except EventDecodeError as error:
+            raise TrackerError(
+                f"The events of probe {probe_id} in {self.path} cannot be read: {error}.",
+                kept="They were left as they are, and all else can be read.",
+                hint="A newer version of Wizard101 may be able to read them.",
+            ) from error
+        return Probe(
+            _summary(row),
+            Case(row.prompt, row.response),
+            events,
+            {version.sha256: version for version in versions},
+        )
+
+    def count(self) -> int:
+        """Return how many probes are saved."""
+        with self._reading() as connection:
+            return connection.execute(select(func.count()).select_from(ProbeRow)).scalar_one()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with explained(self.path), self._engine.connect() as connection:
+            yield connection
+
+
+def _probe_values(case: Case, events: Sequence[Event], source: str) -> dict[str, Any]:
+    first = events[0] if events else None
+    if not isinstance(first, Started):
+        raise ValueError("a probe's events begin with Started")
+    last = events[-1]
+    verdict = last.verdict if isinstance(last, VerdictReached) else None
+    return {
+        "created_at": datetime.now(UTC),
+        "source": source,
+        "guard": first.guard,
+        "model": first.model,
+        "decision": verdict.decision.value if verdict else None,
+        "status": verdict.status.value if verdict else STOPPED,
+        "score": verdict.score if verdict else None,
+        "latency_ms": verdict.latency_ms if verdict else last.at_ms,
+        "case_key": case.key,
+        "settings": json.dumps(first.settings),
+        "verdict": _verdict_json(verdict) if verdict else None,
+        "prompt": case.prompt,
+        "response": case.response,
+    }
+
+
+def _verdict_json(verdict: Verdict) -> str:
+    bare = tuple(dataclasses.replace(finding, reasoning="") for finding in verdict.policies)
+    return json.dumps(to_jsonable(dataclasses.replace(verdict, policies=bare)), separators=(",", ":"))
+
+
+def _keep_texts(connection: Connection, policies: Sequence[Policy]) -> None:
+    for policy in policies:
+        version = insert_or(PolicyTextRow).values(sha256=policy.sha256, text=policy.text)
+        connection.execute(version.on_conflict_do_nothing())
+
+
+def _insert(connection: Connection, values: dict[str, Any], packed: bytes, policies: Sequence[Policy]) -> int:
+    new = insert(ProbeRow).values(values).returning(col(ProbeRow.id))
+    probe_id = connection.execute(new).scalar_one()
+    assert probe_id is not None
+    connection.execute(insert(ProbeStreamRow).values(probe_id=probe_id, events=packed))
+    links = [{"probe_id": probe_id, "name": policy.name, "sha256": policy.sha256} for policy in policies]
+    if links:
+        connection.execute(insert(ProbePolicyRow), links)
+    return probe_id
+
+
+def _matching(contains: str) -> Any:
+    """Return the condition that the prompt or the response contains the text, in any case."""
+    stored = store_text(contains)
+    if len(stored) < _TRIGRAM:
+        folded = literal(stored.casefold())
+        return or_(
+            func.contains_folded(text("prompt"), folded), func.contains_folded(text("response"), folded)
+        )
+    phrase = '"' + stored.replace('"', '""') + '"'
+    return text("probe.id IN (SELECT rowid FROM probe_search WHERE probe_search MATCH :phrase)").bindparams(
+        phrase=phrase
+    )
+
+
+def _summary(row: Row[Any]) -> ProbeSummary:
+    return ProbeSummary(
+        id=row.id,
+        created_at=row.created_at,
+        source=row.source,
+        guard=row.guard,
+        model=row.model,
+        settings=json.loads(row.settings),
+        excerpt=load_text(row.excerpt),
+        decision=Decision(row.decision) if row.decision is not None else None,
+        status=row.status,
+        score=row.score,
+        latency_ms=row.latency_ms,
+        case_key=row.case_key,
+    )
