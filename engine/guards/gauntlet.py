@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from typing import cast
 
@@ -126,32 +126,37 @@ class Gauntlet:
         self._timeout_s = policy_timeout_s
         self._seed = seed
         self._max_tokens = max_tokens
-        self._warm = False
-        self._warming = asyncio.Lock()
+        self._sent: set[str] = set()
 
     async def warm(self) -> None:
-        """Send each policy once, one after the other, so that each finds its prefix in a slot of its own.
+        """Send each policy once, one after the other, so that the first case finds their prefixes read.
 
-        An empty case is framed like every other and one token is asked for: what a back end then holds
-        is all that any case's prompt shares. Does nothing where the prefixes cannot all be kept, which is
-        with fewer slots than policies, nor a second time.
+        Worth calling ahead of the first case, while somebody still types; `judge` does not wait for it,
+        since the lanes of a first case leave the same prefixes behind and show something sooner. An empty
+        case is framed like every other and one token is asked for: a back end then holds all that any
+        case's prompts share. Does nothing with fewer slots than policies, where prefixes cannot all be
+        kept, and for policies that have been sent before.
 
         Raises:
-            ModelError: if the back end fails.
+            ModelError: if the back end fails. Cases can be judged all the same, if it recovers.
         """
-        async with self._warming:
-            if self._warm or self._width < len(self.policies) or len(self.policies) == 1:
-                return
-            content = frame(Case("")).text
-            for policy in self.policies:
-                request = self._request(policy, content, max_tokens=1)
-                try:
-                    async with asyncio.timeout(self._timeout_s), self._chat(request) as chunks:
-                        async for _ in chunks:
-                            pass
-                except TimeoutError as error:
-                    raise ModelTimeout(f"{self.model} did not answer within {self._timeout_s:g} s") from error
-            self._warm = True
+        if self._width < len(self.policies):
+            return
+        content = frame(Case("")).text
+        for policy in self.policies:
+            if policy.name in self._sent:
+                continue
+            request = self._request(policy, content, max_tokens=1)
+            try:
+                async with asyncio.timeout(self._timeout_s), self._chat(request) as chunks:
+                    self._sent.add(policy.name)
+                    async for _ in chunks:
+                        pass
+            except BaseException as error:
+                self._sent.discard(policy.name)
+                if isinstance(error, TimeoutError):
+                    raise self._out_of_time() from error
+                raise
 
     async def judge(self, case: Case) -> AsyncGenerator[Event, None]:
         """Judge ``case`` by every policy; see `engine.guards.base.Guard`.
@@ -204,15 +209,11 @@ class Gauntlet:
                 await self._run_lane(lane, content, stream, arrivals)
 
         try:
-            with suppress(Exception):  # what keeps a back end from warming up, the lanes will meet and tell
-                await self.warm()
             async with asyncio.TaskGroup() as group:
                 for lane in lanes:
                     group.create_task(run_lane(lane), name=f"gauntlet:{lane.policy.name}")
         finally:
             arrivals.put_nowait(None)
-        # A finished judgement has left every prefix where a warm-up would have.
-        self._warm = self._warm or any(lane.finish for lane in lanes)
 
     async def _run_lane(
         self, lane: _Lane, content: str, stream: Stream, arrivals: asyncio.Queue[Event | None]
@@ -220,12 +221,13 @@ class Gauntlet:
         began = time.perf_counter()
         arrivals.put_nowait(stream.event(LaneStarted, lane=lane.policy.name))
         request = self._request(lane.policy, content, max_tokens=self._max_tokens)
+        self._sent.add(lane.policy.name)
         try:
             async with asyncio.timeout(self._timeout_s), self._chat(request) as chunks:
                 async for chunk in chunks:
                     arrivals.put_nowait(lane.take(chunk, stream))
         except TimeoutError:
-            lane.failure = ModelTimeout(f"No complete answer within {self._timeout_s:g} s.")
+            lane.failure = self._out_of_time()
         except ModelError as error:
             lane.failure = error
         except asyncio.CancelledError:
@@ -235,8 +237,13 @@ class Gauntlet:
             lane.failure = ModelError("The back end gave its own work up.")
         except Exception as error:  # a fault in a back end's code must not cost the other lanes
             lane.failure = ModelError(f"The back end failed unexpectedly: {error!r}")
+        if lane.failure is not None:
+            self._sent.discard(lane.policy.name)
         lane.finding = self._judge_lane(lane, (time.perf_counter() - began) * 1000)
         arrivals.put_nowait(stream.event(PolicyFinished, finding=lane.finding))
+
+    def _out_of_time(self) -> ModelTimeout:
+        return ModelTimeout(f"{self.model} did not finish within {self._timeout_s:g} seconds")
 
     def _request(self, policy: Policy, content: str, *, max_tokens: int) -> ChatRequest:
         return ChatRequest(
@@ -305,7 +312,7 @@ def _problem(lane: _Lane) -> tuple[Status, str]:
     failure = lane.failure
     if failure is not None:
         status = Status.TIMEOUT if isinstance(failure, ModelTimeout) else Status.ERROR
-        return status, f"{failure} {failure.hint}".strip()
+        return status, ". ".join(part.rstrip(".") for part in (str(failure), failure.hint) if part) + "."
     if lane.finish is None:
         return Status.ERROR, "The back end stopped before the answer was complete."
     if lane.finish.reason is FinishReason.LENGTH:
