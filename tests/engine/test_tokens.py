@@ -6,7 +6,7 @@ import itertools
 import json
 import secrets
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,7 +93,7 @@ def test_policy_by_the_tokenizer_of_gpt_oss(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def smollm2() -> Iterator[Count]:
+def smollm2() -> Count:
     """Count tokens as SmolLM2 does, by the tokenizer inside its GGUF file."""
     xllamacpp = pytest.importorskip("xllamacpp", reason="pip install 'wizard101[local]'")
     path = next(default_models_dir().rglob("SmolLM2*.gguf"), None)
@@ -118,7 +118,7 @@ def smollm2() -> Iterator[Count]:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return len(json.load(answer)["tokens"])
 
-    yield count
+    return count
 
 
 @pytest.mark.parametrize("name", TEXTS)
