@@ -1,0 +1,127 @@
+"""Every action of the terminal interface, once: keys, key bar, palette, help and docs/keys.md come from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from textual.binding import Binding
+
+
+class Where(StrEnum):
+    """Where an action's key works."""
+
+    EVERYWHERE = "Everywhere"
+    PROBE = "Probe"
+    EDITOR = "Prompt and response"
+    LANES = "Lanes"
+    HISTORY = "History"
+    MODELS = "Models"
+    DIALOG = "Help"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a key does. ``label`` is for the key bar (empty: not shown there), ``does`` for help.
+
+    ``keys`` are Textual's names of equal keys, the first is the one shown. ``native``: the widget in
+    focus handles the key itself, so nothing is bound.
+    """
+
+    name: str
+    where: Where
+    keys: tuple[str, ...]
+    label: str
+    does: str
+    native: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key as people read it."""
+        return readable(self.keys[0])
+
+    @property
+    def all_keys(self) -> str:
+        return " or ".join(readable(key) for key in self.keys)
+
+
+_NAMES = {"question_mark": "?", "escape": "esc", "pagedown": "page down", "pageup": "page up"}
+
+
+def readable(key: str) -> str:
+    """Return a key's name as people read it."""
+    return "+".join(_NAMES.get(part, part) for part in key.split("+"))
+
+
+_P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
+
+ACTIONS: tuple[Action, ...] = (
+    Action("stop", _P, ("escape",), "Stop", "Stop the guard, for real: the model stops writing"),
+    Action("judge", _E, ("enter",), "Judge", "Judge the case; what still runs is stopped first"),
+    Action("newline", _E, ("ctrl+j", "shift+enter"), "New line", "Add a line to the text"),
+    Action("toggle_response", _P, ("ctrl+t",), "Response", "Show or hide the assistant's response"),
+    Action("next_guard", _P, ("ctrl+g",), "Guard", "Change the guard: reasoner, or gauntlet"),
+    Action("next_level", _P, ("ctrl+l",), "Level", "Change how thorough it works: low, medium, high"),
+    Action("choose_model", _P, ("ctrl+o",), "Model", "Choose the gauntlet's model; see which can be reached"),
+    Action("history", _P, ("ctrl+r",), "History", "Open the probes of the past"),
+    Action("new_case", _P, ("ctrl+n",), "", "Clear both texts and begin anew"),
+    Action("copy_verdict", _P, ("f2",), "Copy verdict", "Copy the verdict as JSON"),
+    Action("copy_reasoning", _P, ("f3",), "Copy lane", "Copy the reasoning of the chosen lane"),
+    Action("toggle_zoom", _P, ("f4",), "Zoom", "One lane in full, or all side by side"),
+    Action("next_lane", _P, ("ctrl+down", "alt+down"), "", "Choose the next lane"),
+    Action("previous_lane", _P, ("ctrl+up", "alt+up"), "", "Choose the lane before"),
+    Action("choose_lane", _L, ("down", "up"), "", "In the table: choose a lane", native=True),
+    Action("scroll_lane", _L, ("pagedown", "pageup"), "", "In a lane: read on, or back", native=True),
+    Action("open_probe", _H, ("enter",), "Open", "Open the probe: its texts and all of its reasoning"),
+    Action("move_history", _H, ("down", "up"), "", "Choose a probe", native=True),
+    Action("toggle_blur", _H, ("ctrl+b",), "Show text", "Show or hide the prompts: they may be hard to read"),
+    Action("use_model", _M, ("enter",), "Use", "Use the model chosen, or the one typed"),
+    Action("move_models", _M, ("down", "up"), "", "Choose a model", native=True),
+    Action("refresh_models", _M, ("f5",), "Look again", "Look again for models that can be reached"),
+    Action("close", _H, ("escape",), "Close", "Go back"),
+    Action("close", _M, ("escape",), "Close", "Go back"),
+    Action("close", Where.DIALOG, ("escape",), "Close", "Go back"),
+    Action("palette", Where.EVERYWHERE, ("ctrl+p",), "Commands", "Find any action by its name"),
+    Action("help", Where.EVERYWHERE, ("f1", "question_mark"), "Help", "Show these keys"),
+    Action(
+        "next_theme", Where.EVERYWHERE, ("f8",), "", "Next theme: calm, light, high contrast, colour-blind"
+    ),
+    Action("quit", Where.EVERYWHERE, ("ctrl+q",), "Quit", "Leave; what runs is stopped"),
+)
+
+
+def bindings(where: Where) -> list[Binding]:
+    """Return the Textual bindings of the actions of one place."""
+    inside_editor = where in (_E, _H, _M)
+    return [
+        Binding(
+            ",".join(action.keys),
+            f"app.act('{action.name}')",
+            action.label or action.does,
+            show=False,
+            priority=inside_editor or action.name == "quit",
+        )
+        for action in ACTIONS
+        if action.where is where and not action.native
+    ]
+
+
+def actions(*places: Where) -> Iterator[Action]:
+    """Yield the actions of these places, in the registry's order."""
+    return (action for action in ACTIONS if action.where in places)
+
+
+def keys_markdown() -> str:
+    """Return docs/keys.md."""
+    lines = ["# Keys", "", "Generated from `app/actions.py`; a test compares them.", ""]
+    lines += [
+        "The command palette (`ctrl+p`) has every action by name, and says why one cannot be used now.",
+        "",
+    ]
+    for where in Where:
+        rows = [action for action in ACTIONS if action.where is where]
+        lines += [f"## {where}", "", "| Key | What it does |", "| --- | --- |"]
+        lines += [f"| {action.all_keys} | {action.does} |" for action in rows]
+        lines.append("")
+    return "\n".join(lines)

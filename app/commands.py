@@ -1,0 +1,44 @@
+"""The command palette's entries: the registry's actions, and the themes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from app.actions import Action, Where, actions
+from app.themes import THEMES
+
+if TYPE_CHECKING:
+    from app.wizard import WizardApp
+
+
+class ActionCommands(Provider):
+    """Finds actions by what they do. One that cannot be used now says why."""
+
+    async def discover(self) -> Hits:
+        for text, help_text, command in self._entries():
+            yield DiscoveryHit(text, command, help=help_text)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for text, help_text, command in self._entries():
+            score = matcher.match(text)
+            if score > 0:
+                yield Hit(score, matcher.highlight(text), command, text=text, help=help_text)
+
+    def _entries(self) -> Iterator[tuple[str, str, partial[None]]]:
+        wizard = cast("WizardApp", self.app)
+        for action in actions(Where.EDITOR, Where.PROBE, Where.EVERYWHERE):
+            if action.native or action.name == "palette":
+                continue
+            why = wizard.why_not(action.name)
+            yield _text(action), why or f"key: {action.all_keys}", partial(wizard.act, action.name)
+        for theme in THEMES:
+            yield f"Theme: {theme.name}", "", partial(setattr, wizard, "theme", theme.name)
+
+
+def _text(action: Action) -> str:
+    return action.does

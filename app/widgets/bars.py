@@ -1,0 +1,79 @@
+"""The first and the last line of the screen: where one is and with what, and the keys that work now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.style import Style
+from textual.widget import Widget
+
+from app.actions import Action
+from app.safe_text import one_line
+
+_SPEC = 40
+
+
+def clickable(action: str) -> Style:
+    """Return the style that makes a piece of text run an action when clicked."""
+    return Style.from_meta({"@click": f"app.act('{action}')"})
+
+
+class TopBar(Widget):
+    """The pane's name on the left, what it is set to on the right."""
+
+    def __init__(self, pane: str) -> None:
+        super().__init__()
+        self._pane = pane
+        self._settings: tuple[tuple[str, str, str], ...] = ()
+
+    def show(self, *settings: tuple[str, str, str]) -> None:
+        """Show settings as (name, value, the action that changes it)."""
+        self._settings = settings
+        self.refresh()
+
+    def render(self) -> Content:
+        left = Content.assemble(("Wizard101", "bold $text-primary"), ("  " + self._pane, "bold"))
+        parts = [
+            Content.assemble((f"{name} ", "$text-muted"), (one_line(value, _SPEC), "bold")).stylize(
+                clickable(action)
+            )
+            for name, value, action in self._settings
+        ]
+        right = Content("   ").join(parts)
+        return Content.assemble(
+            left, " " * max(2, self.size.width - left.cell_length - right.cell_length), right
+        )
+
+
+class KeyBar(Widget):
+    """The actions whose keys work now, as many as fit; help and quit always do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._actions: tuple[Action, ...] = ()
+
+    def show(self, actions: Iterable[Action]) -> None:
+        """Show these actions."""
+        shown = tuple(action for action in actions if action.label)
+        if shown != self._actions:
+            self._actions = shown
+            self.refresh()
+
+    def render(self) -> Content:
+        always = [action for action in self._actions if action.name in ("help", "quit", "close")]
+        others = [action for action in self._actions if action not in always]
+        room = self.size.width - sum(map(_width, always))
+        while others and sum(map(_width, others)) > room:
+            others.pop()
+        return Content("  ").join(map(_hint, (*others, *always)))
+
+
+def _width(action: Action) -> int:
+    return cell_len(action.key) + cell_len(action.label) + 3
+
+
+def _hint(action: Action) -> Content:
+    hint = Content.assemble((action.key, "bold $text-accent"), (f" {action.label}", "$text-muted"))
+    return hint.stylize(clickable(action.name))

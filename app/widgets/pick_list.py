@@ -1,0 +1,69 @@
+"""A list to choose one line from: keeps rows as content and draws only those in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+
+class PickList(ScrollView, can_focus=False):
+    """Rows of one line each. The screen moves the choice with `move`, so that the focus stays in its input."""
+
+    class NearEnd(Message):
+        """The choice came near the end: there may be more to load."""
+
+    class Picked(Message):
+        """A row was clicked."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._rows: list[Content] = []
+        self.chosen = 0
+        self.remark = ""
+
+    def show(self, rows: Sequence[Content], *, remark: str = "") -> None:
+        """Show these rows; ``remark`` is shown where there are none."""
+        self._rows = list(rows)
+        self.remark = remark
+        self.chosen = min(self.chosen, max(len(rows) - 1, 0))
+        self.virtual_size = Size(self.size.width, len(rows))
+        self.refresh()
+
+    def move(self, by: int) -> None:
+        """Move the choice."""
+        self.chosen = min(max(self.chosen + by, 0), max(len(self._rows) - 1, 0))
+        self.scroll_to_region(Region(0, self.chosen, 1, 1), animate=False)
+        self.refresh()
+        if self.chosen >= len(self._rows) - self.size.height:
+            self.post_message(self.NearEnd())
+
+    def render_line(self, y: int) -> Strip:
+        base = self.visual_style
+        width = self.scrollable_content_region.width
+        index = y + self.scroll_offset.y
+        if not self._rows and y == 0:
+            row = Content.styled(self.remark, "$text-muted")
+        elif index >= len(self._rows):
+            return Strip.blank(width, base.rich_style)
+        else:
+            row = self._rows[index].truncate(width, ellipsis=True, pad=True)
+            if index == self.chosen:
+                row = row.stylize_before("on $primary 25%")
+        return Strip(row.render_segments(base)).adjust_cell_length(width, base.rich_style)
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y + self.scroll_offset.y
+        if index < len(self._rows):
+            self.chosen = index
+            self.refresh()
+            self.post_message(self.Picked())
+
+    def on_mouse_scroll_down(self) -> None:
+        if self.scroll_offset.y >= self.max_scroll_y - self.size.height:
+            self.post_message(self.NearEnd())

@@ -1,0 +1,134 @@
+"""A view that text is appended to: only what is new is wrapped, and only what is in sight is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual._wrap import compute_wrap_offsets
+from textual.content import Content
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.style import Style
+
+from app.safe_text import visible
+
+_SPLIT_AFTER = 4_000
+_TAB = 4
+
+
+class StreamView(ScrollView, can_focus=True):
+    """Paragraphs, appended to. It follows its end unless scrolled away from it.
+
+    Every paragraph is kept twice: as it was given, for another width, and as rows of the present one.
+    """
+
+    def __init__(self, *, id: str | None = None, empty: str = "") -> None:
+        super().__init__(id=id)
+        self._empty = empty
+        self._paragraphs: list[Content] = []
+        self._rows: list[Content] = []
+        self._last_row_at = 0
+        self._open: str | None = None
+        self._width = 0
+        self._strips: dict[int, Strip] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._paragraphs.clear()
+        self._rows.clear()
+        self._open = None
+        self._strips.clear()
+        self._show(to_end=False)
+        self.scroll_to(y=0, animate=False)
+
+    def add(self, paragraphs: Iterable[Content]) -> None:
+        """Append finished paragraphs. Their text has been made visible."""
+        following = self._follows()
+        self._open = None
+        for paragraph in paragraphs:
+            self._paragraphs.append(paragraph)
+            self._rows += self._wrapped(paragraph)[0]
+        self._show(following)
+
+    def write(self, text: str, style: str = "") -> None:
+        """Append untrusted text to the paragraph that is being written in this style, or to a new one."""
+        following = self._follows()
+        first, *others = visible(text).split("\n")
+        if self._open != style:
+            self._open = style
+            self._begin(first, style)
+        else:
+            self._extend(first, style)
+        for line in others:
+            self._begin(line, style)
+        self._show(following)
+
+    def _begin(self, text: str, style: str) -> None:
+        self._paragraphs.append(Content.styled(text, style))
+        self._last_row_at = 0
+        self._rows.append(Content(""))
+        self._wrap_last(style)
+
+    def _extend(self, text: str, style: str) -> None:
+        whole = self._paragraphs[-1].plain
+        if len(whole) > _SPLIT_AFTER:
+            self._begin(text, style)
+        elif text:
+            self._paragraphs[-1] = Content.styled(whole + text, style)
+            self._wrap_last(style)
+
+    def _wrap_last(self, style: str) -> None:
+        """Wrap the last paragraph from its last row on: greedy wrapping leaves the rows above as they are."""
+        tail = Content.styled(self._paragraphs[-1].plain[self._last_row_at :], style)
+        rows, last_row_at = self._wrapped(tail)
+        self._strips.pop(len(self._rows) - 1, None)
+        self._rows[-1:] = rows
+        self._last_row_at += last_row_at
+
+    def _wrapped(self, content: Content) -> tuple[list[Content], int]:
+        """Return the rows of ``content``, and the offset at which the last one begins."""
+        offsets = compute_wrap_offsets(content.plain, self._width, _TAB) if self._width else []
+        return (content.divide(offsets), offsets[-1]) if offsets else ([content], 0)
+
+    def _follows(self) -> bool:
+        return self.scroll_offset.y >= self.max_scroll_y - 1
+
+    def _show(self, to_end: bool) -> None:
+        self.virtual_size = Size(self._width, len(self._rows))
+        if to_end:
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+        self.refresh()
+
+    def on_resize(self) -> None:
+        width = self.scrollable_content_region.width
+        if width == self._width:
+            return
+        following = self._follows()
+        self._width = width
+        self._strips.clear()
+        self._rows = []
+        for paragraph in self._paragraphs:
+            rows, self._last_row_at = self._wrapped(paragraph)
+            self._rows += rows
+        self._show(following)
+
+    def notify_style_update(self) -> None:
+        self._strips.clear()
+        super().notify_style_update()
+
+    def render_line(self, y: int) -> Strip:
+        base = self.visual_style
+        width = self.scrollable_content_region.width
+        index = y + self.scroll_offset.y
+        if not self._rows and self._empty and y == 0:
+            return self._strip(Content.styled(self._empty, "$text-muted"), base, width)
+        if index >= len(self._rows):
+            return Strip.blank(width, base.rich_style)
+        if (strip := self._strips.get(index)) is None:
+            strip = self._strips[index] = self._strip(self._rows[index], base, width)
+        return strip
+
+    def _strip(self, row: Content, base: Style, width: int) -> Strip:
+        segments = row.truncate(width).render_segments(base)
+        return Strip(segments).adjust_cell_length(width, base.rich_style)
