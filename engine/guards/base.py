@@ -23,8 +23,13 @@ class Guard(Protocol):
     loop ends. It never raises for what a model, a server or the judged text does.
     """
 
-    name: str
-    model: str | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def model(self) -> str | None:
+        """The spec of the model it judges by, if any."""
+        ...
 
     @property
     def policies(self) -> tuple[Policy, ...]:
