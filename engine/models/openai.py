@@ -1,0 +1,230 @@
+"""Models behind the OpenAI protocol: vLLM, llama-server and the like."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+
+from engine.cases import Usage
+from engine.models.base import (
+    AnswerChunk,
+    ChatRequest,
+    Chunk,
+    FinishChunk,
+    FinishReason,
+    ModelError,
+    ModelUnreachable,
+    PromptTooLong,
+    Reachability,
+    ReasoningChunk,
+)
+from engine.models.streaming import (
+    CHECK_SECONDS,
+    Fields,
+    Patience,
+    connection,
+    is_loopback,
+    is_overflow,
+    lines,
+    paced,
+    sendable,
+    short,
+    token_logprobs,
+)
+
+KEY_VARIABLE = "WIZARD_OPENAI_API_KEY"
+MAX_TOP_LOGPROBS = 20
+_FINISHES = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
+
+
+class OpenAIModel:
+    """The model ``name`` of a server at ``url``, which ends where ``/chat/completions`` begins.
+
+    The API key comes from `KEY_VARIABLE` alone, and appears in no spec and no error.
+
+    Raises:
+        ModelError: for an address that is none.
+    """
+
+    def __init__(self, url: str, name: str, *, slots: int = 6, patience: Patience | None = None) -> None:
+        self.spec = f"openai:{url}#{name}"
+        self.slots = slots
+        self._name = name
+        self._who = f"the server at {url}"
+        self._hint = "start the server, or correct its address"
+        self._patience = patience or Patience()
+        self._key = os.environ.get(KEY_VARIABLE, "").strip()
+        try:
+            self._client = client(url, self._key)
+        except (ValueError, httpx.InvalidURL):
+            raise ModelError(f"{url} is no address") from None
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        async with aclosing(paced(self._stream(request), self._patience, self._who)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        with connection(self._who, self._hint):
+            async with self._client.stream("POST", "chat/completions", json=self._body(request)) as response:
+                if response.status_code != httpx.codes.OK:
+                    async with aclosing(lines(response, self._who)) as received:
+                        said = "\n".join([line async for line in received])
+                    raise self._refusal(response.status_code, said)
+                finish: FinishReason | None = None
+                usage = Usage()
+                async with aclosing(events(response, self._who)) as received:
+                    async for data in received:
+                        if data == "[DONE]":
+                            break
+                        part = Fields.parse(data, self._who)
+                        if "error" in part:
+                            raise self._failure(_words(part))
+                        for choice in part.inners("choices"):
+                            for chunk in _chunks(choice):
+                                yield chunk
+                            if reason := choice.text("finish_reason"):
+                                finish = self._finish(reason)
+                        if "usage" in part:
+                            counts = part.inner("usage")
+                            usage = Usage(counts.count("prompt_tokens"), counts.count("completion_tokens"))
+        if finish is None:
+            raise ModelError(f"{self._who} cut the answer off")
+        yield FinishChunk(finish, usage)
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self._name,
+            "messages": [
+                {"role": "system", "content": sendable(request.system)},
+                {"role": "user", "content": sendable(request.user)},
+            ],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed,
+        }
+        if "gpt-oss" in self._name.casefold():
+            body["reasoning_effort"] = request.effort.value
+        if request.top_logprobs:
+            body["logprobs"] = True
+            body["top_logprobs"] = min(request.top_logprobs, MAX_TOP_LOGPROBS)
+        return body
+
+    def _finish(self, reason: str) -> FinishReason:
+        if reason not in _FINISHES:
+            raise ModelError(f"{self._who} ended the answer for another reason: {short(reason)}")
+        return _FINISHES[reason]
+
+    def _refusal(self, status: int, body: str) -> ModelError:
+        try:
+            said = _words(Fields.parse(body, self._who))
+        except ModelError:
+            said = body
+        if is_overflow(said):
+            return self._failure(said)
+        said = self._clean(said)
+        if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            return ModelUnreachable(f"{self._who} failed with HTTP {status}: {said}", self._hint)
+        hint = f"set {KEY_VARIABLE}" if status in (401, 403) else ""
+        return ModelError(f"{self._who} refused with HTTP {status}: {said}", hint)
+
+    def _failure(self, said: str) -> ModelError:
+        said = self._clean(said)
+        if is_overflow(said):
+            return PromptTooLong(
+                f"the prompt does not fit the context of {self._name}: {said}",
+                "shorten the text, or start the server with a larger context",
+            )
+        return ModelError(f"{self._who}: {said}")
+
+    def _clean(self, said: str) -> str:
+        """Servers quote the key they refuse."""
+        return short(said.replace(self._key, "…") if self._key else said) or "nothing"
+
+    async def check(self) -> Reachability:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                names = await served(self._client, self._who, self._hint)
+        except TimeoutError:
+            return Reachability(False, f"{self._who} does not answer", self._hint)
+        except ModelError as error:
+            return Reachability(False, self._clean(str(error)), error.hint)
+        if self._name not in names:
+            return Reachability(
+                False, f"{self._who} has no model {self._name!r}", "it has " + ", ".join(names)
+            )
+        return Reachability(True, self._who)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def client(url: str, key: str) -> httpx.AsyncClient:
+    """Return a client for the server at ``url`` that sends ``key``, if there is one."""
+    headers = {"Accept-Encoding": "identity"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    return httpx.AsyncClient(
+        base_url=url,
+        headers=headers,
+        timeout=httpx.Timeout(None, connect=5.0),
+        trust_env=not is_loopback(url),
+    )
+
+
+async def served(http: httpx.AsyncClient, who: str, hint: str) -> list[str]:
+    """Return the names of the models that a server offers.
+
+    Raises:
+        ModelError: and `ModelUnreachable`, for everything that may go wrong.
+    """
+    with connection(who, hint):
+        async with http.stream("GET", "models") as response, aclosing(lines(response, who)) as received:
+            body = "\n".join([line async for line in received])
+    if response.status_code != httpx.codes.OK:
+        raise ModelError(f"{who} refused to list its models with HTTP {response.status_code}", hint)
+    return [entry.text("id") for entry in Fields.parse(body, who).inners("data")]
+
+
+async def events(response: httpx.Response, who: str) -> AsyncGenerator[str, None]:
+    """Yield the data of each server-sent event; comments and other fields carry nothing here."""
+    data: list[str] = []
+    async with aclosing(lines(response, who)) as received:
+        async for line in received:
+            if not line:
+                if data:
+                    yield "\n".join(data)
+                data = []
+            elif line.startswith("data:"):
+                data.append(line.removeprefix("data:").removeprefix(" "))
+    if data:
+        yield "\n".join(data)
+
+
+def _words(part: Fields) -> str:
+    """Return the message of an error reply in any of the usual forms."""
+    error = part.raw("error")
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        return str(error["message"])
+    for value in (error, part.raw("message"), part.raw("detail")):
+        if isinstance(value, str) and value:
+            return value
+    return str(error)
+
+
+def _chunks(choice: Fields) -> list[Chunk]:
+    delta = choice.inner("delta")
+    chunks: list[Chunk] = []
+    if reasoning := delta.text("reasoning_content") or delta.text("reasoning"):
+        chunks.append(ReasoningChunk(reasoning))
+    if content := delta.text("content"):
+        logprobs = choice.inner("logprobs").inners("content")
+        chunks.append(AnswerChunk(content, () if reasoning else token_logprobs(logprobs)))
+    return chunks
