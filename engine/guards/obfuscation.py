@@ -1,0 +1,157 @@
+"""Simple disguises of words, undone: "b o m b", "b.o.m.b", "k1ll", "k*ll", "kiiiill", foreign letters.
+
+A disguise is decoded only to a word that some signal looks for, so that "mp3", "a b c" or a Russian sentence
+stay what they are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import product
+
+_LEET = re.compile(r"[@$!|*013457](?<=[a-z].)[a-z@$!|*0-9]|[@$0134](?=[a-z][a-z])")
+_REPEATED = re.compile(r"([a-z])\1\1")
+_CHUNK = re.compile(r"[a-z0-9@$!|*]+")
+_READINGS = {
+    "@": "a",
+    "$": "s",
+    "!": "i",
+    "|": "l",
+    "*": "aeiou",
+    "0": "o",
+    "1": "il",
+    "3": "e",
+    "4": "a",
+    "5": "s",
+    "7": "t",
+}
+_LETTERS = frozenset("bcdefghjklmnopqrstuvwxyz")
+_TWINS = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u043a\u043c\u0442\u043d\u0432\u0501\u051b"
+    "\u03b1\u03b5\u03bf\u03c1\u03c5\u03c7\u03b9\u03ba\u03bd\u03c4\u0261\u0269",
+    "aeopcyxijskmthbdqaeopuxikvtgi",
+)
+_LONGEST = 24
+_LONGEST_RUN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of the folded text and where it lies in it."""
+
+    text: str
+    start: int
+    end: int
+
+
+def looks_disguised(folded: str, words: set[str]) -> bool:
+    """Return whether it is worth looking for disguised words."""
+    return (
+        len(words & _LETTERS) > 1
+        or _LEET.search(folded) is not None
+        or not folded.isascii()
+        or _REPEATED.search(folded) is not None
+    )
+
+
+def decode_tokens(folded: str, tokens: list[Token], known: frozenset[str]) -> list[Token]:
+    """Return ``tokens`` with disguised words replaced by the ``known`` words they stand for."""
+    decoded = _splice(tokens, _leet_words(folded, known))
+    decoded = [_undo_twins(_undo_repeats(token, known), known) for token in decoded]
+    return _join_spaced(decoded, known)
+
+
+def _leet_words(folded: str, known: frozenset[str]) -> list[Token]:
+    found = []
+    for match in _CHUNK.finditer(folded):
+        chunk = match.group().rstrip("!|*")
+        if not 3 <= len(chunk) <= _LONGEST or chunk.isalpha() or chunk.isdigit() or chunk in known:
+            continue
+        word = _leet_word(chunk, known)
+        if word is not None:
+            found.append(Token(word, match.start(), match.start() + len(chunk)))
+    return found
+
+
+def _leet_word(chunk: str, known: frozenset[str]) -> str | None:
+    choices = [_READINGS.get(char, char) for char in chunk]
+    if sum(len(choice) > 1 for choice in choices) > 3 or sum(char.isalpha() for char in chunk) < 1:
+        return None
+    candidates = ("".join(letters) for letters in product(*choices))
+    return next((word for word in candidates if word in known and len(word) > 2), None)
+
+
+def _splice(tokens: list[Token], replacements: list[Token]) -> list[Token]:
+    """Put each replacement in the place of the tokens it covers. Both lists are in order."""
+    if not replacements:
+        return tokens
+    spliced: list[Token] = []
+    waiting = iter(replacements)
+    current = next(waiting, None)
+    for token in tokens:
+        while current is not None and token.start >= current.end:
+            spliced.append(current)
+            current = next(waiting, None)
+        if current is None or token.end <= current.start:
+            spliced.append(token)
+    if current is not None:
+        spliced.append(current)
+    return spliced
+
+
+def _undo_repeats(token: Token, known: frozenset[str]) -> Token:
+    text = token.text
+    if len(text) > 200 or text in known or not _REPEATED.search(text):
+        return token
+    for keep in (r"\1", r"\1\1"):
+        word = re.sub(r"(.)\1{2,}", keep, text)
+        if word in known:
+            return Token(word, token.start, token.end)
+    return token
+
+
+def _undo_twins(token: Token, known: frozenset[str]) -> Token:
+    text = token.text
+    if len(text) > _LONGEST or text.isascii() or text in known:
+        return token
+    word = text.translate(_TWINS)
+    return Token(word, token.start, token.end) if word.isascii() and word in known else token
+
+
+def _join_spaced(tokens: list[Token], known: frozenset[str]) -> list[Token]:
+    joined: list[Token] = []
+    run: list[Token] = []
+    for token in tokens:
+        if len(token.text) == 1 and token.text.isascii() and token.text.isalpha():
+            run.append(token)
+            continue
+        joined += _read_run(run, known)
+        run = []
+        joined.append(token)
+    return joined + _read_run(run, known)
+
+
+def _read_run(run: list[Token], known: frozenset[str]) -> list[Token]:
+    """Read a run of single letters as known words of three letters and more, with small words between."""
+    if not 3 <= len(run) <= _LONGEST_RUN:
+        return run
+    letters = "".join(token.text for token in run)
+    best: list[list[int] | None] = [[]] + [None] * len(letters)
+    for end in range(1, len(letters) + 1):
+        for start in range(max(0, end - _LONGEST), end):
+            before = best[start]
+            if before is None or not (
+                letters[start:end] in known or (end - start == 1 and letters[start] in "ai")
+            ):
+                continue
+            present = best[end]
+            if present is None or len(before) + 1 < len(present):
+                best[end] = [*before, end]
+    cuts = best[len(letters)]
+    if cuts is None or max(end - start for start, end in zip([0, *cuts], cuts, strict=False)) < 3:
+        return run
+    return [
+        Token(letters[start:end], run[start].start, run[end - 1].end)
+        for start, end in zip([0, *cuts], cuts, strict=False)
+    ]

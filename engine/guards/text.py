@@ -1,0 +1,130 @@
+"""One canonical form of a text for matching, and the way back to the original.
+
+The canonical form is the text's words, case folded and without accents, joined by single spaces, with one
+space before the first and after the last. The end of a sentence stays as a token of its own, so that a
+pattern's gap does not reach into the next sentence; every other mark only parts words. Apostrophes
+vanish ("don't" is "dont") and each CJK character is a word. Disguised words are decoded by
+`engine.guards.obfuscation` when a cheap check says that there may be some.
+
+All of it takes linear time. Offsets into the original are worked out only when a span must be shown.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from itertools import accumulate
+
+from engine.guards.obfuscation import Token, decode_tokens, looks_disguised
+
+_SENTENCE_END = r"[.!?;:](?![^\s\"')\]])|\n(?=[ \t\r]*\n)"
+_TOKEN = re.compile(rf"[^\W_]+|{_SENTENCE_END}")
+_ASCII_TOKEN = re.compile(rf"[a-z0-9]+|{_SENTENCE_END}", re.ASCII)
+_APOSTROPHES = frozenset("'\u2018\u2019\u02bc\u2032\u00b4")
+_SENTENCE_ENDS = {"\u3002": ". ", "\uff01": "! ", "\uff1f": "? ", "\uff1b": "; ", "\uff1a": ": "}
+_PLAIN_LETTERS = {"\u0111": "d", "\u0142": "l", "\u0131": "i", "\u00f8": "o", "\u00e6": "ae", "\u0153": "oe"}
+_STEM_LENGTHS = (2, 3, 4, 5, 6, 7)
+
+
+class _Fold(dict[int, str | None]):
+    """The translation table of `str.translate`, filled as characters turn up."""
+
+    def __missing__(self, code: int) -> str | None:
+        folded = _fold(chr(code))
+        self[code] = folded
+        return folded
+
+
+def _fold(char: str) -> str | None:
+    """Return what ``char`` becomes, None for nothing."""
+    if char in _APOSTROPHES:
+        return None
+    if char in _SENTENCE_ENDS:
+        return _SENTENCE_ENDS[char]
+    category = unicodedata.category(char)
+    if char.isspace():
+        return char if char == "\n" else " "
+    if category in ("Cc", "Cf", "Mn", "Mc", "Me"):
+        return None
+    if category in ("Cs", "Co", "Cn"):
+        return " "
+    if _is_cjk(char):
+        return f" {char} "
+    if "\uac00" <= char <= "\ud7a3":
+        return char
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", char).casefold())
+    bare = "".join(part for part in decomposed if unicodedata.category(part) != "Mn")
+    return "".join(_PLAIN_LETTERS.get(part, part) for part in bare)
+
+
+def _is_cjk(char: str) -> bool:
+    return (
+        "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\U00020000" <= char <= "\U0003ffff"
+    )
+
+
+_FOLD = _Fold()
+
+
+def tokenise(text: str) -> list[str]:
+    """Return the canonical tokens of ``text``, without decoding disguises. Patterns are read this way."""
+    return _TOKEN.findall(text.translate(_FOLD))
+
+
+class Reading:
+    """A text made ready for matching.
+
+    ``canonical`` is the string that patterns are searched in, ``words`` the set of its tokens. For
+    tokens outside ASCII, ``words`` also holds their stems ("убив*"), which patterns may ask for.
+    """
+
+    __slots__ = ("_folded", "_origins", "_starts", "_tokens", "canonical", "source", "words")
+
+    def __init__(self, source: str, known: frozenset[str] = frozenset()) -> None:
+        """Read ``source``. ``known`` are the words that a disguise is decoded to."""
+        folded = source.translate(_FOLD)
+        ascii_only = folded.isascii()
+        plain = (_ASCII_TOKEN if ascii_only else _TOKEN).findall(folded)
+        words = set(plain)
+        self.source = source
+        self._folded = folded
+        self._tokens: list[Token] | None = None
+        self._starts: list[int] | None = None
+        self._origins: list[int] | None = None
+        if known and looks_disguised(folded, words):
+            self._tokens = decode_tokens(folded, self._split(), known)
+            plain = [token.text for token in self._tokens]
+            words.update(plain)
+        if not ascii_only:
+            words.update(
+                word[:length] + "*"
+                for word in tuple(words)
+                if not word.isascii()
+                for length in _STEM_LENGTHS
+                if len(word) >= length
+            )
+        self.canonical = f" {' '.join(plain)} "
+        self.words = words
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """Return the code point offsets in the original of ``canonical[start:end]``."""
+        if self._tokens is None:
+            self._tokens = self._split()
+        if self._starts is None:
+            lengths = (len(token.text) + 1 for token in self._tokens)
+            self._starts = list(accumulate(lengths, initial=1))
+        first = max(bisect_right(self._starts, start) - 1, 0)
+        last = max(bisect_right(self._starts, end - 1) - 1, first)
+        return self._at(self._tokens[first].start), self._at(self._tokens[last].end - 1) + 1
+
+    def _split(self) -> list[Token]:
+        return [Token(found.group(), *found.span()) for found in _TOKEN.finditer(self._folded)]
+
+    def _at(self, offset: int) -> int:
+        """Return the offset in the original of one character of the folded text."""
+        if len(self._folded) == len(self.source) and self.source.isascii():
+            return offset
+        if self._origins is None:
+            self._origins = [index for index, char in enumerate(self.source) for _ in _FOLD[ord(char)] or ""]
+        return self._origins[offset]

@@ -1,0 +1,176 @@
+"""The pattern language of ``signals.toml``, compiled to regular expressions over canonical text.
+
+    <make> .. <weapon>      a word of the list "make", up to six words between, a word of the list "weapon"
+    how to|do <kill> ..2 me alternatives of one word; a gap of at most two words
+    blow? up                an optional word
+    убив*                   any word that begins so (not in Latin letters, two to seven of them)
+
+A pattern matches whole words only and never reaches past the end of a sentence. What a text must at least
+contain for a pattern to match is kept beside the expression (``needs``), so that most patterns are dismissed
+without searching.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from engine.guards.text import tokenise
+from engine.policies.inflection import inflect
+
+Phrase = tuple[str, ...]
+WordLists = Mapping[str, frozenset[Phrase]]
+
+_DEFAULT_GAP = 6
+_LONGEST_GAP = 20
+_GAP_PIECE = re.compile(r"\.\.(\d*)")
+_LIST_NAME = re.compile(r"<([a-z0-9_]+)>")
+_GAP = r"(?: \w+){0,%d}?"
+_COMMON = frozenset(
+    """
+    a able about after all also am an and any are as at be because been being but by can could did do
+    does else for from get give go had has have he help her here him his how i if im in into is it its
+    just know let like make may me more my need no not of off on one or other our out over people please
+    same say should show so some someone something such take tell than that the their them then there
+    these they thing things this those to too up us use used using very want was way ways we were what
+    when where which who whose why will with without would write you your best create good new time work
+    find list describe explain generate first person man world years day made making
+    """.split()
+)
+
+
+class PatternError(ValueError):
+    """A pattern that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One compiled pattern.
+
+    ``needs`` are sets of words: a text that matches contains a word of each. ``anchor`` is the one of them
+    that is rarest in ordinary text.
+    """
+
+    text: str
+    needs: tuple[frozenset[str], ...]
+    anchor: frozenset[str]
+    expression: str = field(repr=False)
+    words: frozenset[str] = field(repr=False)
+
+    @cached_property
+    def find(self) -> Callable[[str], Iterator[re.Match[str]]]:
+        """Return the matches in a canonical text. Compiled at the first use."""
+        return re.compile(self.expression).finditer
+
+
+def compile_pattern(text: str, lists: WordLists) -> Pattern:
+    """Compile one pattern.
+
+    Raises:
+        PatternError: if it is malformed, names an unknown list, or consists of optional parts only.
+    """
+    expression: list[str] = []
+    needs: list[frozenset[str]] = []
+    words: set[str] = set()
+    for piece in text.split():
+        gap = _GAP_PIECE.fullmatch(piece)
+        if gap is not None:
+            expression.append(_GAP % _gap_size(gap[1], text))
+            continue
+        for phrases, optional in _elements(piece, text, lists):
+            written = _alternatives(phrases)
+            expression.append(f"(?:{written})?" if optional else written)
+            words.update(word for phrase in phrases for word in phrase)
+            if not optional:
+                needs.append(frozenset(_rarest(phrase) for phrase in phrases))
+    if not needs:
+        raise PatternError(f"{text!r} requires no word")
+    return Pattern(
+        text=text,
+        needs=tuple(dict.fromkeys(needs)),
+        anchor=min(needs, key=_commonness),
+        expression="".join(expression) + "(?= )",
+        words=frozenset(word for word in words if not word.endswith("*")),
+    )
+
+
+def expand_list(entries: list[str], inflected: bool) -> frozenset[Phrase]:
+    """Return the phrases of a word list, if ``inflected`` with the forms of every entry that has no ``=`` before it.
+
+    Raises:
+        PatternError: if an entry has no word in it.
+    """
+    phrases: set[Phrase] = set()
+    for entry in entries:
+        phrase = _phrase(entry.removeprefix("="))
+        alone = not inflected or entry.startswith("=") or not entry.isascii()
+        phrases |= {phrase} if alone else inflect(phrase)
+    return frozenset(phrases)
+
+
+def _elements(piece: str, text: str, lists: WordLists) -> list[tuple[frozenset[Phrase], bool]]:
+    """Return the parts that one piece of a pattern stands for, and whether each is optional."""
+    optional = piece.endswith("?") and len(piece) > 1
+    options = (piece.removesuffix("?") if optional else piece).split("|")
+    if len(options) == 1 and not _LIST_NAME.fullmatch(options[0]):
+        phrase = _phrase(options[0])
+        return [(frozenset([(word,)]), optional) for word in phrase]
+    phrases: set[Phrase] = set()
+    for option in options:
+        named = _LIST_NAME.fullmatch(option)
+        if named is None:
+            phrases.add(_phrase(option))
+        elif named[1] in lists:
+            phrases |= lists[named[1]]
+        else:
+            raise PatternError(f"{text!r} uses the word list {option}, which does not exist")
+    return [(frozenset(phrases), optional)]
+
+
+def _phrase(entry: str) -> Phrase:
+    if entry.endswith("*"):
+        stem = tokenise(entry.removesuffix("*"))
+        if len(stem) != 1 or stem[0].isascii() or not 2 <= len(stem[0]) <= 7:
+            raise PatternError(f"the stem {entry!r} must be 2 to 7 letters that are not Latin")
+        return (stem[0] + "*",)
+    tokens = tuple(token for token in tokenise(entry) if token[0].isalnum())
+    if not tokens:
+        raise PatternError(f"{entry!r} has no word in it")
+    return tokens
+
+
+def _alternatives(phrases: frozenset[Phrase]) -> str:
+    """Return an expression for any of the phrases, each with the space before it, longest first."""
+    heads: dict[str, list[Phrase]] = {}
+    for phrase in sorted(phrases, key=lambda item: (-len(item), item)):
+        heads.setdefault(phrase[0], []).append(phrase)
+    written = []
+    for head, group in heads.items():
+        tails = [_joined(phrase[1:]) for phrase in group]
+        written.append(_escaped(head) + (tails[0] if len(tails) == 1 else f"(?:{'|'.join(tails)})"))
+    return f" (?:{'|'.join(written)})(?= )"
+
+
+def _joined(words: Phrase) -> str:
+    return "".join(" " + _escaped(word) for word in words)
+
+
+def _escaped(word: str) -> str:
+    return re.escape(word[:-1]) + "[^ ]*" if word.endswith("*") else re.escape(word)
+
+
+def _gap_size(digits: str, text: str) -> int:
+    size = int(digits) if digits else _DEFAULT_GAP
+    if size > _LONGEST_GAP:
+        raise PatternError(f"a gap of {size} words in {text!r}: at most {_LONGEST_GAP} are allowed")
+    return size
+
+
+def _rarest(phrase: Phrase) -> str:
+    return max(phrase, key=lambda word: (word not in _COMMON, len(word)))
+
+
+def _commonness(words: frozenset[str]) -> float:
+    return sum(100.0 if word in _COMMON else 1.0 for word in words)
