@@ -117,7 +117,7 @@ class Gauntlet:
     ) -> None:
         if not policies or len({policy.name for policy in policies}) < len(policies):
             raise ValueError("a gauntlet needs at least one policy, and each only once")
-        self.model = model.spec
+        self.model: str | None = model.spec
         self.policies = tuple(policies)
         self._model = model
         self._effort = effort
@@ -312,9 +312,10 @@ def _problem(lane: _Lane) -> tuple[Status, str]:
     failure = lane.failure
     if failure is not None:
         status = Status.TIMEOUT if isinstance(failure, ModelTimeout) else Status.ERROR
-        return status, ". ".join(part.rstrip(".") for part in (str(failure), failure.hint) if part) + "."
+        hint = f" ({failure.hint.rstrip('.')})" if failure.hint else ""
+        return status, f"{str(failure).rstrip('.')}{hint}."
     if lane.finish is None:
-        return Status.ERROR, "The back end stopped before the answer was complete."
+        return Status.ERROR, "The back end cut the answer off."
     if lane.finish.reason is FinishReason.LENGTH:
         used = lane.finish.usage.completion_tokens
         return Status.TRUNCATED, f"The model was cut off after {used} tokens, before it had finished."

@@ -228,8 +228,8 @@ FAILURES: dict[str, tuple[Script, Status, str]] = {
     "cut by length": (
         [AnswerChunk("SAFE"), FinishChunk(FinishReason.LENGTH, Usage(5, 10))], Status.TRUNCATED, "10 tokens"
     ),
-    "no finish": ([AnswerChunk("SAFE")], Status.ERROR, "before the answer was complete"),
-    "overlong": ([PromptTooLong("9000 tokens", "Cut it")], Status.ERROR, "9000 tokens. Cut it."),
+    "no finish": ([AnswerChunk("SAFE")], Status.ERROR, "cut the answer off"),
+    "overlong": ([PromptTooLong("9000 tokens", "Cut it")], Status.ERROR, "9000 tokens (Cut it)."),
     "error after a verdict": ([AnswerChunk("SAFE"), ModelError("Boom.")], Status.ERROR, "Boom. Answer: SAFE"),
     "error after the finish": ([*says("SAFE"), ModelError("Boom")], Status.ERROR, "Boom"),
     "silence": ([ModelTimeout("Nothing came")], Status.TIMEOUT, "Nothing came"),
