@@ -259,6 +259,27 @@ class OllamaModel:
         await self._client.aclose()
 
 
+async def installed(client: OllamaClient) -> list[tuple[str, str]]:
+    """Return name and size of each model that a server has.
+
+    Raises:
+        ModelError: and `ModelUnreachable`, for everything that may go wrong.
+    """
+    who = f"Ollama at {client.url}"
+    with connection(who, NOT_RUNNING_HINT):
+        try:
+            listed = await client.list()
+        except ollama.ResponseError as error:
+            raise ModelError(f"{who} refused to list its models: {short(str(error.error))}") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise ModelError(f"{who} listed its models in an unknown way") from error
+    return [
+        (entry.model, f"{entry.size / 1e9:.1f} GB" if entry.size else "installed")
+        for entry in listed.models
+        if entry.model
+    ]
+
+
 def was_cut(request: ChatRequest, usage: Usage, context: int) -> bool:
     """Tell from the counts whether a server dropped a part of the prompt; ``context`` in tokens.
 

@@ -1,0 +1,113 @@
+"""The process that llama.cpp runs in: ``python -m engine.models.llama_child``, started by `llama_process`.
+
+JSON lines. In: ``{"load": settings}`` first, then ``{"id": n, "chat": body}`` and ``{"id": n,
+"cancel": true}``; the end of the input ends the process. Out: ``{"loaded": true}`` or ``{"failed":
+why}``, then for each chat ``{"id": n, "part": reply}`` and last ``{"id": n, "end": true}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import threading
+from typing import Any, BinaryIO, NoReturn
+
+SILENT = -1
+"""llama.cpp's verbosity at which it prints not even errors."""
+
+BATCH_TOKENS = 128
+"""Prompt tokens read at a time. Between two batches a cancelled request is noticed."""
+
+
+class Child:
+    """Answers one parent over two pipes."""
+
+    def __init__(self, commands: BinaryIO, replies: BinaryIO) -> None:
+        self._commands = commands
+        self._replies = replies
+        self._writing = threading.Lock()
+        self._cancelled: dict[int, threading.Event] = {}
+
+    def serve(self) -> NoReturn:
+        """Work until the parent closes the pipe or is gone."""
+        server: Any = None
+        for line in self._commands:
+            command = json.loads(line)
+            if "load" in command:
+                server = self._load(command["load"])
+            elif "chat" in command:
+                self._cancelled[command["id"]] = threading.Event()
+                arguments = (server, command["id"], command["chat"])
+                threading.Thread(target=self._chat, args=arguments, daemon=True).start()
+            elif cancelled := self._cancelled.get(command["id"]):
+                cancelled.set()
+        os._exit(0)  # the kernel frees it all; llama.cpp's own way out waits for what is being decoded
+
+    def _load(self, settings: dict[str, Any]) -> Any:
+        try:
+            import xllamacpp
+
+            server = xllamacpp.Server(_parameters(xllamacpp, settings))
+        except Exception as error:
+            self._say({"failed": str(error)})
+            os._exit(1)
+        self._say({"loaded": True})
+        return server
+
+    def _chat(self, server: Any, number: int, body: dict[str, Any]) -> None:
+        cancelled = self._cancelled[number]
+
+        def reply(part: object) -> bool:
+            if not cancelled.is_set():
+                self._say({"id": number, "part": part})
+            return cancelled.is_set()
+
+        try:
+            server.handle_chat_completions(body, reply)
+        except Exception as error:  # whatever the library throws must reach who waits
+            self._say({"id": number, "part": {"error": {"message": str(error)}}})
+        del self._cancelled[number]
+        self._say({"id": number, "end": True})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        line = json.dumps(message).encode("ascii") + b"\n"
+        try:
+            with self._writing:
+                self._replies.write(line)
+                self._replies.flush()
+        except OSError:
+            os._exit(0)
+
+
+def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:
+    params = xllamacpp.CommonParams()
+    params.model.path = settings["path"]
+    params.n_parallel = settings["slots"]
+    params.n_ctx = settings["context"] * settings["slots"]
+    params.n_batch = params.n_ubatch = BATCH_TOKENS
+    params.fit_params = False
+    params.cache_ram_mib = 0
+    params.cache_idle_slots = False
+    params.verbosity = SILENT
+    if settings["threads"]:
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
+    # The library always listens on a loopback port, too. Nobody is given this key.
+    params.api_keys = [secrets.token_urlsafe(32)]
+    params.cors_origins = ""
+    params.n_threads_http = 1
+    params.ui = params.endpoint_slots = False
+    return params
+
+
+def main() -> NoReturn:
+    replies = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    Child(sys.stdin.buffer, replies).serve()
+
+
+if __name__ == "__main__":
+    main()
