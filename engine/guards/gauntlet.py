@@ -149,14 +149,11 @@ class Gauntlet:
             request = self._request(policy, content, max_tokens=1)
             try:
                 async with asyncio.timeout(self._timeout_s), self._chat(request) as chunks:
-                    self._sent.add(policy.name)
                     async for _ in chunks:
                         pass
-            except BaseException as error:
-                self._sent.discard(policy.name)
-                if isinstance(error, TimeoutError):
-                    raise self._out_of_time() from error
-                raise
+            except TimeoutError as error:
+                raise self._out_of_time() from error
+            self._sent.add(policy.name)
 
     async def judge(self, case: Case) -> AsyncGenerator[Event, None]:
         """Judge ``case`` by every policy; see `engine.guards.base.Guard`.

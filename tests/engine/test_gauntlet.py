@@ -343,6 +343,10 @@ async def test_a_failed_or_slow_warm_up_is_told_and_loses_no_case() -> None:
     with pytest.raises(ModelTimeout, match=r"0\.05 seconds"):
         await gauntlet.warm()
     assert model.running == []
+    with pytest.raises(ModelTimeout):
+        await gauntlet.warm()
+    asked = [request.system for request in model.requests]
+    assert asked == [POLICIES[0].text, POLICIES[1].text, POLICIES[1].text]
     assert verdict_of(await judge(gauntlet)).status is Status.TIMEOUT
 
 
