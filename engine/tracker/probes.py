@@ -12,7 +12,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, literal, or_, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    column,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlmodel import col
 
@@ -22,12 +35,16 @@ from engine.policies.load import Policy
 from engine.tracker.database import explained, open_database
 from engine.tracker.encoding import load_text, pack_events, store_text, unpack_events
 from engine.tracker.records import STOPPED, PolicyVersion, Probe, ProbeSummary, TrackerError
-from engine.tracker.schema import PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
+from engine.tracker.schema import FaithfulText, PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
 
 EXCERPT = 200
 """Length of a summary's excerpt, in code points."""
 
 _TRIGRAM = 3
+
+_TRIGRAMS_ASKED = 16
+
+_SEARCH = table("probe_search", column("rowid"))
 
 _SUMMARY = (
     col(ProbeRow.id),
@@ -126,17 +143,26 @@ class Tracker:
         """Return up to ``limit`` summaries, newest first, of probes with an id below ``before``.
 
         The id of a page's last summary is the next page's ``before``. ``contains`` is a substring of the
-        prompt or the response, in any case; it has no wildcards.
+        prompt or the response, whatever the case of its letters; it has no wildcards.
         """
-        query = select(*_SUMMARY).order_by(col(ProbeRow.id).desc()).limit(limit)
-        if before is not None:
-            query = query.where(col(ProbeRow.id) < before)
-        if decision is not None:
-            query = query.where(col(ProbeRow.decision) == decision.value)
-        if guard is not None:
-            query = query.where(col(ProbeRow.guard) == guard)
+        query = select(*_SUMMARY).limit(limit)
+        newest_first: Any = col(ProbeRow.id)
+        plus = ""
         if contains:
-            query = query.where(_matching(contains))
+            query = query.where(_holds(contains))
+            if trigrams := _trigrams(contains):
+                query = query.join(_SEARCH, _SEARCH.c.rowid == col(ProbeRow.id))
+                query = query.where(text("probe_search MATCH :trigrams").bindparams(trigrams=trigrams))
+                newest_first = _SEARCH.c.rowid
+                # A plus keeps SQLite from walking the column's index in place of the matches.
+                plus = "+"
+        if before is not None:
+            query = query.where(newest_first < before)
+        if decision is not None:
+            query = query.where(literal_column(f"{plus}probe.decision") == decision.value)
+        if guard is not None:
+            query = query.where(literal_column(f"{plus}probe.guard", FaithfulText) == guard)
+        query = query.order_by(newest_first.desc())
         with self._reading() as connection:
             return [_summary(row) for row in connection.execute(query)]
 
@@ -228,18 +254,25 @@ def _insert(connection: Connection, values: dict[str, Any], packed: bytes, polic
     return probe_id
 
 
-def _matching(contains: str) -> Any:
-    """Return the condition that the prompt or the response contains the text, in any case."""
-    stored = store_text(contains)
-    if len(stored) < _TRIGRAM:
-        folded = literal(stored.casefold())
-        return or_(
-            func.contains_folded(text("prompt"), folded), func.contains_folded(text("response"), folded)
-        )
-    phrase = '"' + stored.replace('"', '""') + '"'
-    return text("probe.id IN (SELECT rowid FROM probe_search WHERE probe_search MATCH :phrase)").bindparams(
-        phrase=phrase
+def _holds(contains: str) -> ColumnElement[bool]:
+    """Return the condition that the prompt or the response holds the text, in any case."""
+    folded = literal(store_text(contains).casefold())
+    return or_(
+        func.contains_folded(text("probe.prompt"), folded),
+        func.contains_folded(text("probe.response"), folded),
     )
+
+
+def _trigrams(contains: str) -> str | None:
+    """Return the search table's expression for some of the text's trigrams, evenly spread.
+
+    None for a text too short to have any: it is looked for in every probe.
+    """
+    stored = store_text(contains)
+    starts = range(len(stored) - _TRIGRAM + 1)
+    step = max(1, -(-len(starts) // _TRIGRAMS_ASKED))
+    asked = {stored[start : start + _TRIGRAM] for start in starts[::step]}
+    return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in sorted(asked)) or None
 
 
 def _summary(row: Row[Any]) -> ProbeSummary:

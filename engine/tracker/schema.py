@@ -113,12 +113,11 @@ class ProbePolicyRow(SQLModel, table=True):
     sha256: str = _text(foreign_key="policy_text.sha256", index=True)
 
 
-# Substrings of three characters and more are found by their trigrams, whatever their case. The index
-# holds no text of its own; triggers keep it in step with the table.
-SEARCH_TABLE = "probe_search"
+# Finds the probes that hold given trigrams, whatever their case. It keeps neither texts nor positions,
+# which makes it a fifth of its size; triggers keep it in step with the table.
 SEARCH_DDL = (
     "CREATE VIRTUAL TABLE probe_search USING fts5("
-    "prompt, response, content='probe', content_rowid='id', tokenize='trigram')",
+    "prompt, response, content='probe', content_rowid='id', tokenize='trigram', detail=none)",
     "CREATE TRIGGER probe_search_insert AFTER INSERT ON probe BEGIN "
     "INSERT INTO probe_search(rowid, prompt, response) VALUES (new.id, new.prompt, new.response); END",
     "CREATE TRIGGER probe_search_delete AFTER DELETE ON probe BEGIN "

@@ -59,7 +59,7 @@ def upgrade() -> None:
     op.create_index("ix_probe_policy_sha256", "probe_policy", ["sha256"])
     op.execute(
         "CREATE VIRTUAL TABLE probe_search USING fts5("
-        "prompt, response, content='probe', content_rowid='id', tokenize='trigram')"
+        "prompt, response, content='probe', content_rowid='id', tokenize='trigram', detail=none)"
     )
     op.execute(
         "CREATE TRIGGER probe_search_insert AFTER INSERT ON probe BEGIN "
