@@ -1,4 +1,4 @@
-"""Every action of the terminal interface, once: keys, key bar, palette, help and docs/keys.md come from here."""
+"""Every action of the terminal interface, once: keys, key bar, palette, help and docs come from here."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ class Action:
         return readable(self.keys[0])
 
     @property
+    def short_key(self) -> str:
+        """The key in as few cells as will do, for the key bar."""
+        return self.key.replace("ctrl+", "^")
+
+    @property
     def all_keys(self) -> str:
         return " or ".join(readable(key) for key in self.keys)
 
@@ -57,14 +62,14 @@ def readable(key: str) -> str:
 _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
 
 ACTIONS: tuple[Action, ...] = (
-    Action("stop", _P, ("escape",), "Stop", "Stop the guard, for real: the model stops writing"),
     Action("judge", _E, ("enter",), "Judge", "Judge the case; what still runs is stopped first"),
-    Action("newline", _E, ("ctrl+j", "shift+enter"), "New line", "Add a line to the text"),
+    Action("newline", _E, ("ctrl+j", "shift+enter"), "", "Add a line to the text"),
+    Action("stop", _P, ("escape",), "Stop", "Stop the guard, for real: the model stops writing"),
+    Action("history", _P, ("ctrl+r",), "History", "Open the probes of the past"),
     Action("toggle_response", _P, ("ctrl+t",), "Response", "Show or hide the assistant's response"),
     Action("next_guard", _P, ("ctrl+g",), "Guard", "Change the guard: reasoner, or gauntlet"),
     Action("next_level", _P, ("ctrl+l",), "Level", "Change how thorough it works: low, medium, high"),
     Action("choose_model", _P, ("ctrl+o",), "Model", "Choose the gauntlet's model; see which can be reached"),
-    Action("history", _P, ("ctrl+r",), "History", "Open the probes of the past"),
     Action("new_case", _P, ("ctrl+n",), "", "Clear both texts and begin anew"),
     Action("copy_verdict", _P, ("f2",), "Copy verdict", "Copy the verdict as JSON"),
     Action("copy_reasoning", _P, ("f3",), "Copy lane", "Copy the reasoning of the chosen lane"),
@@ -85,7 +90,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("palette", Where.EVERYWHERE, ("ctrl+p",), "Commands", "Find any action by its name"),
     Action("help", Where.EVERYWHERE, ("f1", "question_mark"), "Help", "Show these keys"),
     Action(
-        "next_theme", Where.EVERYWHERE, ("f8",), "", "Next theme: calm, light, high contrast, colour-blind"
+        "next_theme", Where.EVERYWHERE, ("f8",), "", "Next theme: calm, light, high-contrast, colour-blind"
     ),
     Action("quit", Where.EVERYWHERE, ("ctrl+q",), "Quit", "Leave; what runs is stopped"),
 )

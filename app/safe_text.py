@@ -57,8 +57,8 @@ _EDITABLE = {code: glyph for code, glyph in _LINES.items() if code != 0x09}
 _KEPT_MARKS = 3
 _PILE = re.compile(
     "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc"
-    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]{%d,}"
-    % (_KEPT_MARKS + 1)
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]"
+    f"{{{_KEPT_MARKS + 1},}}"
 )
 
 
@@ -77,7 +77,7 @@ def visible(text: str, *, keep_newlines: bool = True, keep_tabs: bool = False) -
 
 
 def one_line(text: str, limit: int) -> str:
-    """Return the beginning of ``text`` on one line of at most ``limit`` code points, with an ellipsis if cut."""
+    """Return ``text`` on one line; what exceeds ``limit`` code points gives way to an ellipsis."""
     shown = visible(text[: limit + 1], keep_newlines=False)
     return shown if len(text) <= limit else shown[: max(limit - 1, 0)] + "…"
 

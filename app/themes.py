@@ -1,4 +1,4 @@
-"""The themes: calm dark, light, high contrast, and one whose colours differ for every kind of colour vision."""
+"""The themes: calm, light, high contrast, and one with colours apart for every kind of colour vision."""
 
 from __future__ import annotations
 

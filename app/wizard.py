@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from textual.app import App
-from textual.command import CommandPalette
+from textual.binding import BindingType
+from textual.command import CommandPalette, Provider
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
+from textual.screen import Screen
 
 from app.actions import Where, bindings
 from app.commands import ActionCommands
@@ -58,10 +60,10 @@ class WizardApp(App[None]):
 
     CSS_PATH = "styles/wizard.tcss"
     TITLE = "Wizard101"
-    BINDINGS = [*bindings(Where.EVERYWHERE)]
-    COMMANDS = {ActionCommands}
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EVERYWHERE)]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ActionCommands}
     ENABLE_COMMAND_PALETTE = False
-    MODES = {"probe": ProbeScreen}
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {"probe": ProbeScreen}
     DEFAULT_MODE = "probe"
 
     def __init__(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -18,7 +20,7 @@ _KEY_WIDTH = 22
 class HelpScreen(ModalScreen[None]):
     """A list of keys, by where they work."""
 
-    BINDINGS = [*bindings(Where.DIALOG)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.DIALOG)]
 
     def __init__(self, places: Sequence[Where]) -> None:
         super().__init__()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from app.wizard import WizardApp
 
 _FRAME_S = 0.1
+_SHORT = 30
 _KINDS = ("reasoner", "gauntlet")
 _LEVELS = ("low", "medium", "high")
 
@@ -37,7 +39,7 @@ _LEVELS = ("low", "medium", "high")
 class ProbeScreen(Screen[None]):
     """Judges what is in the editors and keeps what comes of it."""
 
-    BINDINGS = [*bindings(Where.PROBE)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.PROBE)]
     AUTO_FOCUS = "#prompt"
     HELP_PLACES = (Where.EDITOR, Where.PROBE, Where.LANES, Where.EVERYWHERE)
 
@@ -79,6 +81,9 @@ class ProbeScreen(Screen[None]):
         self.show_settings()
         self.call_after_refresh(self._fill_in)
 
+    def on_resize(self) -> None:
+        self.set_class(self.size.height < _SHORT, "-short")
+
     async def _fill_in(self) -> None:
         """Put in what the first frame could do without."""
         await self.mount(self.lanes, before=self.key_bar)
@@ -95,6 +100,7 @@ class ProbeScreen(Screen[None]):
         self.judgement = Judgement.waiting_for(self.judgement.lanes)
         self._events = []
         self._remark = ""
+        self.lanes.untouched = True
         choice = self.choice if self.choice.kind == "gauntlet" else replace(self.choice, model_spec=None)
         self.judging = self.wizard.guards.judge(self.case, choice)
         self._timer = self.set_interval(_FRAME_S, self._frame)
@@ -137,6 +143,7 @@ class ProbeScreen(Screen[None]):
         if self.judgement.verdict is not None:
             self.run_worker(self._save(judging, self._events, self.judgement), group="save")
             self._draw()
+            self.lanes.choose_worst()
         else:
             self._explain(judging.error)
 
@@ -198,6 +205,8 @@ class ProbeScreen(Screen[None]):
         when = probe.summary.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         self._remark = f"#{probe_id} of {when}"
         self._draw()
+        self.lanes.untouched = True
+        self.lanes.choose_worst()
         self.prompt.focus()
 
     # --- settings ------------------------------------------------------------------------------------

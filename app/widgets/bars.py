@@ -13,6 +13,7 @@ from app.actions import Action
 from app.safe_text import one_line
 
 _SPEC = 40
+_GAP = 2
 
 
 def clickable(action: str) -> Style:
@@ -22,6 +23,8 @@ def clickable(action: str) -> Style:
 
 class TopBar(Widget):
     """The pane's name on the left, what it is set to on the right."""
+
+    auto_links = False
 
     def __init__(self, pane: str) -> None:
         super().__init__()
@@ -35,20 +38,16 @@ class TopBar(Widget):
 
     def render(self) -> Content:
         left = Content.assemble(("Wizard101", "bold $text-primary"), ("  " + self._pane, "bold"))
-        parts = [
-            Content.assemble((f"{name} ", "$text-muted"), (one_line(value, _SPEC), "bold")).stylize(
-                clickable(action)
-            )
-            for name, value, action in self._settings
-        ]
-        right = Content("   ").join(parts)
-        return Content.assemble(
-            left, " " * max(2, self.size.width - left.cell_length - right.cell_length), right
-        )
+        right = Content("   ").join(_setting(*setting) for setting in self._settings)
+        gap = max(2, self.size.width - left.cell_length - right.cell_length)
+        return Content.assemble(left, " " * gap, right)
 
 
 class KeyBar(Widget):
-    """The actions whose keys work now, as many as fit; help and quit always do."""
+    """The actions whose keys work now, as many as fit; some always do."""
+
+    auto_links = False
+    ALWAYS = ("palette", "help", "quit", "close")
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,18 +61,23 @@ class KeyBar(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        always = [action for action in self._actions if action.name in ("help", "quit", "close")]
+        always = [action for action in self._actions if action.name in self.ALWAYS]
         others = [action for action in self._actions if action not in always]
-        room = self.size.width - sum(map(_width, always))
+        room = self.size.width - sum(map(_width, always)) + _GAP
         while others and sum(map(_width, others)) > room:
             others.pop()
-        return Content("  ").join(map(_hint, (*others, *always)))
+        return Content(" " * _GAP).join(map(_hint, (*others, *always)))
+
+
+def _setting(name: str, value: str, action: str) -> Content:
+    setting = Content.assemble((f"{name} ", "$text-muted"), (one_line(value, _SPEC), "bold"))
+    return setting.stylize(clickable(action))
 
 
 def _width(action: Action) -> int:
-    return cell_len(action.key) + cell_len(action.label) + 3
+    return cell_len(action.short_key) + 1 + cell_len(action.label) + _GAP
 
 
 def _hint(action: Action) -> Content:
-    hint = Content.assemble((action.key, "bold $text-accent"), (f" {action.label}", "$text-muted"))
+    hint = Content.assemble((action.short_key, "bold $text-accent"), (f" {action.label}", "$text-muted"))
     return hint.stylize(clickable(action.name))

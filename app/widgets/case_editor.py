@@ -1,8 +1,11 @@
-"""The editors of the case: what is typed, pasted or loaded is kept to the letter and shown through the gate."""
+"""The editors of the case: text is kept to the letter, and shown through the gate."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import events
+from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import TextArea
@@ -25,7 +28,7 @@ class CaseEditor(TextArea):
     value, and it can be replaced or cleared but not edited.
     """
 
-    BINDINGS = [*bindings(Where.EDITOR)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EDITOR)]
 
     class Held(Message):
         """A key was pressed that would edit a held text."""

@@ -24,6 +24,7 @@ class LanesPanel(Widget):
         self.table = LaneTable()
         self.chosen = 0
         self.zoomed = False
+        self.untouched = True
         self._lanes: Sequence[Lane] = ()
         self._now_ms = 0.0
         self._cards: list[LaneCard] = []
@@ -59,7 +60,17 @@ class LanesPanel(Widget):
         self.table.show(self._lanes, self.chosen, self._now_ms)
 
     def choose(self, index: int) -> None:
-        """Choose a lane."""
+        """Choose a lane, as a person does."""
+        self.untouched = False
+        self._choose(index)
+
+    def choose_worst(self) -> None:
+        """Choose the lane that decided, unless a person has chosen one since ``untouched`` was set."""
+        if self.untouched and self._lanes:
+            scores = [-1.0 if lane.score is None else lane.score for lane in self._lanes]
+            self._choose(scores.index(max(scores)))
+
+    def _choose(self, index: int) -> None:
         if not self._lanes:
             return
         self.chosen = index % len(self._lanes)

@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 
 class PickList(ScrollView, can_focus=False):
-    """Rows of one line each. The screen moves the choice with `move`, so that the focus stays in its input."""
+    """Rows of one line each. The screen moves the choice, so that the focus stays in its input."""
 
     class NearEnd(Message):
         """The choice came near the end: there may be more to load."""

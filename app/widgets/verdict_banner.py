@@ -14,128 +14,130 @@ from app.wording import DECISION_WORDS, score_words
 from engine.cases import Decision, Status, Verdict
 
 _STYLES = {
-    Decision.ALLOW: "bold $text-success",
-    Decision.BLOCK: "bold $text-error",
-    Decision.ESCALATE: "bold $text-warning",
+    Decision.ALLOW: "bold $background on $success",
+    Decision.BLOCK: "bold $background on $error",
+    Decision.ESCALATE: "bold $background on $warning",
 }
 _MOST_NOTICES = 2
 
-WELCOME = (
-    (("Write a prompt", "bold"), (" above and press ", ""), ("enter", "bold $text-accent"), (": each policy judges it in a lane of its own.", "")),
-    (("The ", ""), ("reasoner", "bold"), (" needs no model. For the ", ""), ("gauntlet", "bold"), (", choose one: ", ""), ("ctrl+o", "bold $text-accent"), (".", "")),
-    (("ctrl+t", "bold $text-accent"), (" adds the assistant's response, ", ""), ("ctrl+r", "bold $text-accent"), (" opens past probes, ", ""), ("f1", "bold $text-accent"), (" shows all keys.", "")),
-)  # fmt: skip
-
 
 class VerdictBanner(Widget):
-    """`show` a judgement, or a `problem` that kept one from beginning. ``remark`` is what became of it."""
+    """Shows a judgement, or a problem that kept one from beginning, or how to begin."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._content = Content("\n").join([Content.assemble(*line) for line in WELCOME])
+        self._content = Content("\n").join(_welcome())
 
     def show(self, judgement: Judgement, guard: str, remark: str = "") -> None:
-        """Show how the judgement stands. ``guard`` names the guard where the stream does not yet."""
-        self._put(judgement_lines(judgement, guard, remark))
+        """Show how a judgement stands.
+
+        ``guard`` names the guard where the stream does not yet; ``remark`` says what became of the record.
+        """
+        self._put(judgement_lines(judgement, guard, remark, self.size.width))
 
     def problem(self, title: str, detail: str) -> None:
         """Show why nothing was judged."""
-        self._put(
-            [
-                Content.styled(f"! {visible(title, keep_newlines=False)}", "bold $text-warning"),
-                Content(visible(detail)),
-            ]
-        )
+        self._put([_styled(f"! {title}", "bold $text-warning"), Content(visible(detail))])
 
     def welcome(self) -> None:
         """Show how to begin."""
-        self._put([Content.assemble(*line) for line in WELCOME])
+        self._put(_welcome())
 
     def _put(self, lines: Sequence[Content]) -> None:
-        content = Content("\n").join(lines)
-        taller = content.plain.count("\n") != self._content.plain.count("\n")
-        self._content = content
-        self.refresh(layout=taller)
+        self._content = Content("\n").join(lines)
+        self.refresh(layout=True)
 
     def render(self) -> Content:
         return self._content
 
 
-def judgement_lines(judgement: Judgement, guard: str, remark: str) -> list[Content]:
+def judgement_lines(judgement: Judgement, guard: str, remark: str, width: int) -> list[Content]:
     """Return the banner's lines."""
+    lines = _problems(judgement)
     if judgement.verdict is not None:
-        lines = _verdict(judgement, judgement.verdict, remark)
+        lines += _verdict(judgement, judgement.verdict, remark, width)
     elif judgement.stopped:
-        lines = [
-            Content.assemble(
-                ("■ stopped", "bold"), ("  no verdict was reached. Nothing was saved.", "$text-muted")
-            )
-        ]
+        nothing = "  Nothing was decided, and nothing was saved."
+        lines.append(Content.assemble(("■ stopped", "bold"), (nothing, "$text-muted")))
     else:
-        lines = _running(judgement, guard)
-    if judgement.failed is not None:
-        failed = judgement.failed
-        lines.insert(
-            0,
-            Content.assemble(
-                ("! ", "bold $text-warning"), (visible(failed.message, keep_newlines=False), "bold")
-            ),
-        )
-        advice = " ".join(part for part in (failed.kept, failed.hint) if part)
-        if advice:
-            lines.insert(1, Content.styled("  " + visible(advice, keep_newlines=False), "$text-muted"))
-    lines += [
-        Content.styled("ⓘ " + visible(notice, keep_newlines=False), "$text-warning")
-        for notice in judgement.notices[:_MOST_NOTICES]
-    ]
-    if len(judgement.notices) > _MOST_NOTICES:
-        lines.append(
-            Content.styled(f"  and {len(judgement.notices) - _MOST_NOTICES} more notices", "$text-muted")
-        )
+        lines += _running(judgement, guard)
+    notices = judgement.notices
+    lines += [_styled(f"ⓘ {notice}", "$text-warning") for notice in notices[:_MOST_NOTICES]]
+    if len(notices) > _MOST_NOTICES:
+        lines.append(_styled(f"  and {len(notices) - _MOST_NOTICES} more notices", "$text-muted"))
     return lines
+
+
+def _welcome() -> list[Content]:
+    enter, model, response, history, keys = (
+        (key, "bold $text-accent") for key in ("enter", "ctrl+o", "ctrl+t", "ctrl+r", "f1")
+    )
+    own_lane = ": each policy judges it in its own lane."
+    return [
+        Content.assemble(("Write a prompt", "bold"), " above, press ", enter, own_lane),
+        Content.assemble("The reasoner needs no model. ", model, " chooses a model for the gauntlet."),
+        Content.assemble(
+            response, " adds a response, ", history, " opens past probes, ", keys, " shows all keys."
+        ),
+    ]
+
+
+def _styled(text: str, style: str) -> Content:
+    return Content.styled(visible(text, keep_newlines=False), style)
+
+
+def _problems(judgement: Judgement) -> list[Content]:
+    failed = judgement.failed
+    if failed is None:
+        return []
+    advice = " ".join(part for part in (failed.kept, failed.hint) if part)
+    lines = [_styled(f"! {failed.message}", "bold $text-warning")]
+    return [*lines, _styled(f"  {advice}", "")] if advice else lines
 
 
 def _running(judgement: Judgement, guard: str) -> list[Content]:
     decided = sum(lane.finding is not None for lane in judgement.lanes.values())
-    count = f"  {decided} of {len(judgement.lanes)} policies decided" if judgement.lanes else ""
+    count = f"   {decided} of {len(judgement.lanes)} policies decided" if judgement.lanes else ""
     return [
-        Content.assemble(("… judging", "bold $text-primary"), (count, "")),
-        Content.styled(f"  {visible(guard, keep_newlines=False)}  esc stops it", "$text-muted"),
+        Content.assemble((" … JUDGING ", "bold $background on $primary"), count),
+        _styled(f"  {guard} · esc stops it", "$text-muted"),
     ]
 
 
-def _verdict(judgement: Judgement, verdict: Verdict, remark: str) -> list[Content]:
+def _verdict(judgement: Judgement, verdict: Verdict, remark: str, width: int) -> list[Content]:
     words = DECISION_WORDS[verdict.decision].upper()
-    labels = [
-        f"{task} {label.value}"
-        for task, label in (
-            ("request", verdict.labels.request),
-            ("completion", verdict.labels.completion),
-            ("response", verdict.labels.response),
-        )
-        if label is not None
-    ]
-    status = [] if verdict.status is Status.OK else [verdict.status.value]
-    violated = [finding.policy.replace("_", " ") for finding in verdict.policies if finding.violation]
+    labels = (
+        ("request", verdict.labels.request),
+        ("completion", verdict.labels.completion),
+        ("response", verdict.labels.response),
+    )
+    reasons = [finding.policy.replace("_", " ") for finding in verdict.policies if finding.violation]
+    if verdict.status is not Status.OK:
+        reasons.insert(0, verdict.status.value)
+    reasons += [f"{task} {label.value}" for task, label in labels if label is not None]
     first = Content.assemble(
-        (words, _STYLES[verdict.decision]),
+        (f" {words} ", _STYLES[verdict.decision]),
         (f"  {score_words(verdict.score)}", "bold"),
-        ("   " + " · ".join(visible(part, keep_newlines=False) for part in (*status, *violated)), ""),
+        "   " + visible(" · ".join(reasons), keep_newlines=False),
     )
-    level = (
-        judgement.started.settings.get("level") or judgement.started.settings.get("effort")
-        if judgement.started
-        else None
-    )
+    remark = visible(remark, keep_newlines=False)
+    first = first.truncate(max(width - len(remark) - 2, 20), ellipsis=True, pad=True)
+    second = _styled("  " + " · ".join(_facts(judgement, verdict)), "$text-muted")
+    return [
+        Content.assemble(first, ("  " + remark, "$text-muted")),
+        second.truncate(max(width, 20), ellipsis=True),
+    ]
+
+
+def _facts(judgement: Judgement, verdict: Verdict) -> list[str]:
+    settings = judgement.started.settings if judgement.started else {}
+    level = settings.get("level") or settings.get("effort")
     tokens = verdict.usage.prompt_tokens + verdict.usage.completion_tokens
     facts = [
-        *labels,
         verdict.guard,
         str(level) if level else "",
         verdict.model or "",
         milliseconds(verdict.latency_ms),
         f"{tokens:,} tokens" if tokens else "",
-        remark,
     ]
-    second = " · ".join(visible(fact, keep_newlines=False) for fact in facts if fact)
-    return [first, Content.styled("  " + second, "$text-muted")]
+    return [fact for fact in facts if fact]

@@ -26,6 +26,7 @@ HOSTILE: dict[str, str] = {
 }
 
 FORBIDDEN = (
-    "\x1b]52", "\x1b]0;", "\x1bc", "\x1b[2J", "\x9b", "\x9d", "\u202e", "\u200b", "\u2066", "\u2028", "\x00", "\x07", "\x08", "\x7f",
-)  # fmt: skip
+    *("\x1b]52;c;aGFja2Vk", "\x1b]0;", "\x1bc", "\x1b[2J", "\x9b", "\x9d"),
+    *("\u202e", "\u200b", "\u2066", "\u2028", "\x00", "\x07", "\x08", "\x7f"),
+)
 """Sequences that only hostile text would bring to the terminal; Textual itself writes none of them."""
