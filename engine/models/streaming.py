@@ -10,10 +10,10 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 
@@ -44,25 +44,26 @@ class Patience:
 
 
 async def paced(source: AsyncGenerator[T, None], patience: Patience, who: str) -> AsyncGenerator[T, None]:
-    """Yield what ``source`` yields.
+    """Yield what ``source`` yields, and close it when closed.
 
     Raises:
         ModelTimeout: when ``source`` is silent for longer than ``patience`` allows.
     """
     limit = patience.first_s
-    while True:
-        try:
-            async with asyncio.timeout(limit):
-                item = await anext(source)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise ModelTimeout(
-                f"{who} sent nothing for {limit:g} seconds",
-                "The model may be too large for this machine, or the server may be stuck.",
-            ) from None
-        yield item
-        limit = patience.next_s
+    async with aclosing(source):
+        while True:
+            try:
+                async with asyncio.timeout(limit):
+                    item = await anext(source)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise ModelTimeout(
+                    f"{who} sent nothing for {limit:g} seconds",
+                    "The model may be too large for this machine, or the server may be stuck.",
+                ) from None
+            yield item
+            limit = patience.next_s
 
 
 async def lines(response: httpx.Response, who: str) -> AsyncGenerator[str, None]:
@@ -74,15 +75,16 @@ async def lines(response: httpx.Response, who: str) -> AsyncGenerator[str, None]
         ModelError: on a line longer than `MAX_LINE_BYTES`, or on bytes that are not UTF-8.
     """
     held = bytearray()
-    async for block in response.aiter_raw():
-        searched = len(held)
-        held += block
-        while (end := held.find(b"\n", searched)) >= 0:
-            yield _text(bytes(held[:end]), who)
-            del held[: end + 1]
-            searched = 0
-        if len(held) > MAX_LINE_BYTES:
-            raise ModelError(f"{who} sent a line of more than {MAX_LINE_BYTES} bytes")
+    async with aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw())) as blocks:
+        async for block in blocks:
+            searched = len(held)
+            held += block
+            while (end := held.find(b"\n", searched)) >= 0:
+                yield _text(bytes(held[:end]), who)
+                del held[: end + 1]
+                searched = 0
+            if len(held) > MAX_LINE_BYTES:
+                raise ModelError(f"{who} sent a line of more than {MAX_LINE_BYTES} bytes")
     if held:
         yield _text(bytes(held), who)
 
