@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 from engine.cases import Case, Completion, Decision, Finding, Harm, Labels, Verdict
@@ -31,6 +32,7 @@ from engine.guards.matching import Match, SignalIndex
 from engine.guards.similarity import ExampleIndex, Likeness
 from engine.guards.text import Reading
 from engine.guards.weighing import UNCLEAR, UNSAFE, Assessment, Found, Level, Part, Step, nothing_found, weigh
+from engine.policies.load import Policy
 from engine.policies.signals import Kind, SignalSet, load_signals
 
 __all__ = ["Level", "Reasoner"]
@@ -54,10 +56,14 @@ class Reasoner:
         self.name = "reasoner"
         self.model: str | None = None
         self.level = Level(level)
-        shared, self._policies = load_signals(folder, names)
-        self._knowledge = _Knowledge(shared, self._policies)
+        shared, signal_sets = load_signals(folder, names)
+        self.policies = tuple(
+            Policy(signals.name, signals.text, sha256(signals.text.encode()).hexdigest(), folder / signals.name)
+            for signals in signal_sets
+        )
+        self._knowledge = _Knowledge(shared, signal_sets)
         self._clear = nothing_found(self.level)
-        self._clear_findings = {policy.name: _finding(policy.name, self._clear) for policy in self._policies}
+        self._clear_findings = {policy.name: _finding(policy.name, self._clear) for policy in self.policies}
 
     def classify(self, case: Case) -> Verdict:
         """Return the verdict that `judge` ends in, without the events."""
@@ -65,7 +71,7 @@ class Reasoner:
         reading = _CaseReading(case, self._knowledge, self.level)
         findings = []
         assessments = []
-        for policy in self._policies:
+        for policy in self.policies:
             assessment = reading.assess(policy.name)
             if assessment is not None:
                 assessments.append(assessment)
@@ -81,13 +87,13 @@ class Reasoner:
             guard=self.name,
             model=self.model,
             case_key=case.key,
-            policies=tuple(PolicyRef(name=policy.name, sha256=policy.sha256) for policy in self._policies),
+            policies=tuple(PolicyRef(name=policy.name, sha256=policy.sha256) for policy in self.policies),
             settings={"level": self.level.value, "unsafe": UNSAFE, "unclear": UNCLEAR},
         )
         reading = _CaseReading(case, self._knowledge, self.level)
         findings = []
         assessments = []
-        for policy in self._policies:
+        for policy in self.policies:
             await asyncio.sleep(0)
             yield stream.event(LaneStarted, lane=policy.name)
             policy_began = time.perf_counter()

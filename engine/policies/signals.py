@@ -6,7 +6,6 @@ all of them share. docs/reasoner.md describes the format.
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -38,8 +37,9 @@ class Signal:
     """Something to look for, and what finding it means.
 
     ``weight`` is in (0, 1]: how far it raises the confidence, or for contexts and exceptions lowers it.
-    ``excusable`` signals give way to contexts; ``negatable`` ones do not count after a negation. An exception
-    with ``whole`` concerns the whole text, one without only the matches that it overlaps.
+    ``excusable`` signals give way to contexts; ``negatable`` ones do not count after a negation,
+    ``firm`` ones do not yield to exceptions. An exception with ``whole`` concerns the whole text, one
+    without only the matches that it overlaps.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Signal:
     patterns: tuple[Pattern, ...]
     excusable: bool = True
     negatable: bool = True
+    firm: bool = False
     whole: bool = False
 
 
@@ -62,10 +63,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class SignalSet:
-    """The signals of one policy, or the shared ones. ``sha256`` covers its file and the shared one."""
+    """The signals of one policy, or the shared ones. ``text``: its file's and, behind it, the shared one's."""
 
     name: str
-    sha256: str
+    text: str
     signals: tuple[Signal, ...] = ()
     examples: tuple[Example, ...] = ()
     refusals: tuple[Pattern, ...] = ()
@@ -77,8 +78,8 @@ class SignalSet:
 
 
 _FIELDS = {
-    Kind.OBVIOUS: {"excusable", "negatable"},
-    Kind.INDICATOR: {"excusable", "negatable"},
+    Kind.OBVIOUS: {"excusable", "negatable", "firm"},
+    Kind.INDICATOR: {"excusable", "negatable", "firm"},
     Kind.INTENT: set(),
     Kind.CONTEXT: set(),
     Kind.EXCEPTION: {"whole"},
@@ -116,7 +117,7 @@ def _shared_set(path: Path, content: bytes, table: Table, words: WordLists) -> S
     _reject_unknown(path, "", table, _SHARED_TOP_LEVEL)
     return SignalSet(
         name="shared",
-        sha256=hashlib.sha256(content).hexdigest(),
+        text=content.decode(),
         signals=_signals(path, table, words),
         refusals=_patterns(path, "refusals", table.get("refusals", []), words),
         negations=frozenset(_strings(path, "negations", table.get("negations", []))),
@@ -129,7 +130,7 @@ def _policy_set(path: Path, shared_bytes: bytes, shared_words: WordLists) -> Sig
     words = _word_lists(path, table, shared_words)
     return SignalSet(
         name=path.parent.name,
-        sha256=hashlib.sha256(content + shared_bytes).hexdigest(),
+        text=(content + shared_bytes).decode(),
         signals=_signals(path, table, words),
         examples=tuple(_example(path, place, row) for place, row in _rows(path, table, "example")),
     )
