@@ -32,6 +32,7 @@ _TWINS = str.maketrans(
     "\u03b1\u03b5\u03bf\u03c1\u03c5\u03c7\u03b9\u03ba\u03bd\u03c4\u0261\u0269",
     "aeopcyxijskmthbdqaeopuxikvtgi",
 )
+_SHORT = {"1": "i", "2": "to", "4": "for", "t0": "to", "d0": "do", "m3": "me", "h3": "he", "@": "at"}
 _LONGEST = 24
 _LONGEST_RUN = 60
 
@@ -63,15 +64,18 @@ def decode_tokens(folded: str, tokens: list[Token], known: frozenset[str]) -> li
 
 
 def _leet_words(folded: str, known: frozenset[str]) -> list[Token]:
-    found = []
+    found: list[Token] = []
+    short: list[Token] = []
     for match in _CHUNK.finditer(folded):
         chunk = match.group().rstrip("!|*")
+        if chunk in _SHORT:
+            short.append(Token(_SHORT[chunk], match.start(), match.start() + len(chunk)))
         if not 3 <= len(chunk) <= _LONGEST or chunk.isalpha() or chunk.isdigit() or chunk in known:
             continue
         word = _leet_word(chunk, known)
         if word is not None:
             found.append(Token(word, match.start(), match.start() + len(chunk)))
-    return found
+    return sorted(found + short, key=lambda token: token.start) if found else []
 
 
 def _leet_word(chunk: str, known: frozenset[str]) -> str | None:
@@ -123,12 +127,19 @@ def _join_spaced(tokens: list[Token], known: frozenset[str]) -> list[Token]:
     joined: list[Token] = []
     run: list[Token] = []
     for token in tokens:
-        if len(token.text) == 1 and token.text.isascii() and token.text.isalpha():
+        letter = len(token.text) == 1 and token.text.isascii() and token.text.isalpha()
+        wider = len(run) > 1 and token.start - run[-1].end > run[1].start - run[0].end
+        if run and (wider or not letter):
+            read = _read_run(run, known)
+            joined += read
+            dotted = len(read) < len(run) and token.text == "." and token.start == run[-1].end
+            run = []
+            if dotted:
+                continue
+        if letter:
             run.append(token)
-            continue
-        joined += _read_run(run, known)
-        run = []
-        joined.append(token)
+        else:
+            joined.append(token)
     return joined + _read_run(run, known)
 
 

@@ -108,10 +108,17 @@ class _State:
     likeness: float = 0.0
 
     def confidence(self) -> float:
-        doubt = math.prod(1 - item.signal.weight * item.factor for item in self.evidence if item.spans)
-        if doubt < 1.0:
-            doubt *= math.prod(1 - weight for weight in self.raised)
-        return round((1 - doubt * (1 - self.likeness)) * self.lowered, 4)
+        firm, yielding = 1.0, 1.0
+        for item in self.evidence:
+            doubt = 1 - item.signal.weight * item.factor if item.spans else 1.0
+            if item.signal.firm:
+                firm *= doubt
+            else:
+                yielding *= doubt
+        if firm * yielding < 1.0:
+            yielding *= math.prod(1 - weight for weight in self.raised)
+        yielding = 1 - (1 - yielding * (1 - self.likeness)) * self.lowered
+        return round(1 - firm * yielding, 4)
 
 
 TITLES = {
@@ -238,6 +245,8 @@ def _found(match: Match, effect: float, state: _State) -> Found:
 
 
 def _remove_overlapped(item: _Evidence, covers: tuple[CanonicalSpan, ...]) -> bool:
+    if item.signal.firm:
+        return False
     left = tuple(
         span for span in item.spans if not any(start < span[1] and span[0] < end for start, end in covers)
     )

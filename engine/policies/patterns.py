@@ -3,9 +3,10 @@
     <make> .. <weapon>      a word of the list "make", up to six words between, a word of the list "weapon"
     how to|do <kill> ..2 me alternatives of one word; a gap of at most two words
     blow? up                an optional word
+    <groom> ... <secret>    up to forty words between, in the same sentence or the next ones
     убив*                   any word that begins so (not in Latin letters, two to seven of them)
 
-A pattern matches whole words only and never reaches past the end of a sentence. What a text must at least
+A pattern matches whole words only; but for ``...`` it does not reach past the end of a sentence. What a text must at least
 contain for a pattern to match is kept beside the expression (``needs``), so that most patterns are dismissed
 without searching.
 """
@@ -28,6 +29,7 @@ _LONGEST_GAP = 20
 _GAP_PIECE = re.compile(r"\.\.(\d*)")
 _LIST_NAME = re.compile(r"<([a-z0-9_]+)>")
 _GAP = r"(?: \w+){0,%d}?"
+_FAR = r"(?: [^ ]+){0,40}?"
 _COMMON = frozenset(
     """
     a able about after all also am an and any are as at be because been being but by can could did do
@@ -75,6 +77,9 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
     needs: list[frozenset[str]] = []
     words: set[str] = set()
     for piece in text.split():
+        if piece == "...":
+            expression.append(_FAR)
+            continue
         gap = _GAP_PIECE.fullmatch(piece)
         if gap is not None:
             expression.append(_GAP % _gap_size(gap[1], text))
