@@ -8,8 +8,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from engine.models.base import ModelError, Reachability
 from engine.models.streaming import CHECK_SECONDS
 
@@ -39,8 +37,8 @@ async def _ollama() -> list[ModelOption]:
 
     try:
         client = OllamaClient()
-    except (ValueError, httpx.InvalidURL) as error:
-        return [_absent("Ollama", f"OLLAMA_HOST is no address: {error}", "correct OLLAMA_HOST")]
+    except ModelError as error:
+        return [_absent("Ollama", str(error), "correct OLLAMA_HOST")]
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             models = await installed(client)
@@ -77,12 +75,10 @@ async def _openai() -> list[ModelOption]:
     if not url:
         return []
     hint = f"start the server, or correct {OPENAI_URL_VARIABLE}"
-    if not url.startswith(("http://", "https://")):
-        return [_absent("OpenAI protocol", f"{OPENAI_URL_VARIABLE} is no address", hint)]
     try:
         http = client(url, os.environ.get(KEY_VARIABLE, "").strip())
-    except (ValueError, httpx.InvalidURL):
-        return [_absent("OpenAI protocol", f"{OPENAI_URL_VARIABLE} is no address", hint)]
+    except ModelError as error:
+        return [_absent("OpenAI protocol", str(error), hint)]
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             names = await served(http, f"the server at {url}", hint)

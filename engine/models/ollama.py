@@ -36,6 +36,7 @@ from engine.models.streaming import (
     lines,
     paced,
     sendable,
+    server_address,
     short,
     token_logprobs,
 )
@@ -61,8 +62,11 @@ class OllamaClient(ollama.AsyncClient):
     """
 
     def __init__(self, host: str | None = None) -> None:
-        super().__init__(host, follow_redirects=False, timeout=httpx.Timeout(None, connect=5.0))
-        if is_loopback(self.url):
+        try:
+            super().__init__(host, follow_redirects=False, timeout=httpx.Timeout(None, connect=5.0))
+        except (ValueError, httpx.InvalidURL) as error:
+            raise ModelError(f"OLLAMA_HOST is no address: {error}", "correct OLLAMA_HOST") from None
+        if is_loopback(server_address(self.url)):
             self._client = httpx.AsyncClient(
                 base_url=self._client.base_url,
                 headers=self._client.headers,
@@ -127,10 +131,7 @@ class OllamaModel:
         self._keep_alive = keep_alive
         self._patience = patience or Patience()
         self._facts: _Facts | None = None
-        try:
-            self._client = OllamaClient(host)
-        except (ValueError, httpx.InvalidURL) as error:
-            raise ModelError(f"OLLAMA_HOST is no address: {error}") from None
+        self._client = OllamaClient(host)
         self._who = f"Ollama at {self._client.url}"
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:

@@ -33,6 +33,7 @@ from engine.models.streaming import (
     lines,
     paced,
     sendable,
+    server_address,
     short,
     token_logprobs,
 )
@@ -52,17 +53,14 @@ class OpenAIModel:
     """
 
     def __init__(self, url: str, name: str, *, slots: int = 6, patience: Patience | None = None) -> None:
+        self._key = os.environ.get(KEY_VARIABLE, "").strip()
+        self._client = client(url, self._key)
         self.spec = f"openai:{url}#{name}"
         self.slots = slots
         self._name = name
         self._who = f"the server at {url}"
         self._hint = "start the server, or correct its address"
         self._patience = patience or Patience()
-        self._key = os.environ.get(KEY_VARIABLE, "").strip()
-        try:
-            self._client = client(url, self._key)
-        except (ValueError, httpx.InvalidURL):
-            raise ModelError(f"{url} is no address") from None
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         async with aclosing(paced(self._stream(request), self._patience, self._who)) as chunks:
@@ -167,15 +165,20 @@ class OpenAIModel:
 
 
 def client(url: str, key: str) -> httpx.AsyncClient:
-    """Return a client for the server at ``url`` that sends ``key``, if there is one."""
+    """Return a client for the server at ``url`` that sends ``key``, if there is one.
+
+    Raises:
+        ModelError: where ``url`` is no address.
+    """
+    address = server_address(url)
     headers = {"Accept-Encoding": "identity"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
     return httpx.AsyncClient(
-        base_url=url,
+        base_url=address,
         headers=headers,
         timeout=httpx.Timeout(None, connect=5.0),
-        trust_env=not is_loopback(url),
+        trust_env=not is_loopback(address),
     )
 
 

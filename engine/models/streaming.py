@@ -226,9 +226,26 @@ def is_overflow(message: str) -> bool:
     return about_context and too_much
 
 
-def is_loopback(url: str) -> bool:
+def server_address(url: str) -> httpx.URL:
+    """Return ``url`` parsed.
+
+    Raises:
+        ModelError: where it is no HTTP address, or holds a password, which would be shown everywhere.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError, TypeError):
+        raise ModelError(f"{short(url)} is no address") from None
+    if parsed.userinfo:
+        raise ModelError("an address must not hold a user name or a password")
+    if parsed.scheme not in ("http", "https") or not parsed.host or (parsed.port or 1) > 65535:
+        raise ModelError(f"{short(url)} is no address")
+    return parsed
+
+
+def is_loopback(url: httpx.URL) -> bool:
     """Tell whether ``url`` names this machine: then no proxy of the environment lies between."""
-    host = httpx.URL(url).host
+    host = url.host
     if host == "localhost":
         return True
     try:
