@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 _LEET = re.compile(r"[@$!|*013457](?<=[a-z].)[a-z@$!|*0-9]|[@$0134](?=[a-z][a-z])")
 _REPEATED = re.compile(r"([a-z])\1\1")
@@ -127,42 +127,45 @@ def _join_spaced(tokens: list[Token], known: frozenset[str]) -> list[Token]:
     joined: list[Token] = []
     run: list[Token] = []
     for token in tokens:
-        letter = len(token.text) == 1 and token.text.isascii() and token.text.isalpha()
-        wider = len(run) > 1 and token.start - run[-1].end > run[1].start - run[0].end
-        if run and (wider or not letter):
-            read = _read_run(run, known)
-            joined += read
-            dotted = len(read) < len(run) and token.text == "." and token.start == run[-1].end
-            run = []
-            if dotted:
-                continue
-        if letter:
+        if len(token.text) == 1 and token.text.isascii() and token.text.isalpha():
             run.append(token)
-        else:
+            continue
+        read = _read_run(run, known)
+        joined += read
+        dotted = len(read) < len(run) and token.text == "." and token.start == run[-1].end
+        run = []
+        if not dotted:
             joined.append(token)
     return joined + _read_run(run, known)
 
 
 def _read_run(run: list[Token], known: frozenset[str]) -> list[Token]:
-    """Read a run of single letters as known words of three letters and more, with small words between."""
+    """Read a run of single letters as words: by its wider gaps where there are any, else by known words."""
     if not 3 <= len(run) <= _LONGEST_RUN:
         return run
-    letters = "".join(token.text for token in run)
+    gaps = [right.start - left.end for left, right in pairwise(run)]
+    cuts = [place for place, gap in enumerate(gaps, 1) if gap > min(gaps)]
+    ends: list[int] | None = [*cuts, len(run)] if cuts else _cut("".join(token.text for token in run), known)
+    if ends is None:
+        return run
+    read: list[Token] = []
+    for start, end in pairwise([0, *ends]):
+        word = "".join(token.text for token in run[start:end])
+        if word in known:
+            read.append(Token(word, run[start].start, run[end - 1].end))
+        else:
+            read += run[start:end]
+    return read if any(len(token.text) > 2 for token in read) else run
+
+
+def _cut(letters: str, known: frozenset[str]) -> list[int] | None:
+    """Return the ends of the fewest known words that make up ``letters``, None if there are none."""
     best: list[list[int] | None] = [[]] + [None] * len(letters)
     for end in range(1, len(letters) + 1):
         for start in range(max(0, end - _LONGEST), end):
-            before = best[start]
-            if before is None or not (
-                letters[start:end] in known or (end - start == 1 and letters[start] in "ai")
-            ):
+            before, present = best[start], best[end]
+            if before is None or not (letters[start:end] in known or letters[start:end] in ("a", "i")):
                 continue
-            present = best[end]
             if present is None or len(before) + 1 < len(present):
                 best[end] = [*before, end]
-    cuts = best[len(letters)]
-    if cuts is None or max(end - start for start, end in zip([0, *cuts], cuts, strict=False)) < 3:
-        return run
-    return [
-        Token(letters[start:end], run[start].start, run[end - 1].end)
-        for start, end in zip([0, *cuts], cuts, strict=False)
-    ]
+    return best[len(letters)]
