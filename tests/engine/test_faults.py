@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,20 +18,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cases import Case, Decision, Labels, Status, Verdict
-from engine.events import Event, Failed, ReasoningDelta, VerdictReached
+from engine.events import AnswerDelta, Event, Failed, PolicyFinished, ReasoningDelta, VerdictReached
 from engine.guards.gauntlet import Gauntlet
 from engine.models.base import Model
 from engine.models.fake import FakeModel
+from engine.models.gguf import GgufModel
 from engine.models.ollama import OllamaModel
+from engine.models.openai import OpenAIModel
 from engine.models.streaming import Patience
 from engine.policies.load import Policy
-from tests.servers.http import wait_for
+from tests.servers import openai_server
+from tests.servers.http import Reply, Seen, wait_for
 from tests.servers.ollama_server import SAFE, OllamaServer, Script, Step
+from tests.servers.openai_server import OpenAIServer
 
 NAMES = ("harassment", "hate", "illegal", "minors", "self_harm", "violence")
 POLICIES = tuple(Policy(name, f"The policy on {name}.", name.encode().hex(), Path()) for name in NAMES)
-PATIENCE = Patience(first_s=0.3, next_s=0.3)
-POLICY_TIMEOUT_S = 0.8
+PATIENCE = Patience(first_s=0.6, next_s=0.6)
+POLICY_TIMEOUT_S = 1.2
 MODEL = "gpt-oss-safeguard:20b"
 
 THOUGHT: Step = {"thinking": "It asks about knives."}
@@ -39,7 +45,7 @@ VIOLATION: list[Step] = [THOUGHT, {"content": "VIOLATION"}, DONE]
 
 @dataclass(frozen=True)
 class Fault:
-    """What a back end does in one lane, and how the lane's finding must tell it."""
+    """What a back end does in one lane, in Ollama's words, and how the lane's finding must tell it."""
 
     script: Script
     status: Status
@@ -56,14 +62,14 @@ def refusal(http_status: int, error: str) -> Fault:
 
 FAULTS = {
     "500": refusal(500, "no more memory"),
-    "404": Fault(Script(status=404, steps=[]), Status.ERROR, "has no model"),
+    "404": Fault(Script(steps=[], status=404, error="no such model"), Status.ERROR, "no (such )?model"),
     "overlong": refusal(400, "the input length exceeds the context length"),
-    "stalls at once": fault(Status.TIMEOUT, "0.3 seconds", {"stall": True}),
-    "stalls in thought": fault(Status.TIMEOUT, "0.3 seconds", THOUGHT, {"stall": True}),
+    "stalls at once": fault(Status.TIMEOUT, r"0\.6 seconds", {"stall": True}),
+    "stalls in thought": fault(Status.TIMEOUT, r"0\.6 seconds", THOUGHT, {"stall": True}),
     "stalls after the word": fault(
         Status.TIMEOUT, "Answer: SAFE", THOUGHT, {"content": "SAFE"}, {"stall": True}
     ),
-    "never ends": fault(Status.TIMEOUT, "0.8 seconds", *[THOUGHT, {"wait_ms": 100}] * 40),
+    "never ends": fault(Status.TIMEOUT, r"1\.2 seconds", *[THOUGHT, {"wait_ms": 100}] * 40),
     "closes at once": fault(Status.ERROR, "connection", {"close": True}),
     "closes in mid-token": fault(
         Status.ERROR, "connection", THOUGHT, {"raw": b'{"message": {"content": "SA'}, {"close": True}
@@ -129,7 +135,7 @@ def check_one_failed(events: list[Event], failed: str, fault: Fault) -> None:
     for finding in verdict.policies:
         if finding.policy == failed:
             assert (finding.violation, finding.status) == (None, fault.status)
-            assert fault.said in finding.reasoning
+            assert re.search(fault.said, finding.reasoning)
             assert (THOUGHT["thinking"] in finding.reasoning) == (THOUGHT in fault.script.steps)
         else:
             assert (finding.violation, finding.status) == (False, Status.OK)
@@ -169,6 +175,66 @@ async def test_ollama_a_violation_blocks_though_others_failed(ollama: OllamaServ
 
 async def test_ollama_without_faults_allows(ollama: OllamaServer) -> None:
     verdict = verdict_of(await judge(gauntlet(ollama_model(ollama))))
+    assert (verdict.decision, verdict.status) == (Decision.ALLOW, Status.OK)
+
+
+# --- the OpenAI protocol --------------------------------------------------------------------------
+
+
+class LanesServer(OpenAIServer):
+    """Answers each lane by its own script."""
+
+    lanes: tuple[Script, ...] = ()
+
+    async def respond(self, seen: Seen, reply: Reply) -> None:
+        one = copy(self)
+        fitting = [script for script in self.lanes if script.match in seen.message("system")]
+        one.script = in_openai(fitting[0]) if fitting else openai_server.Script()
+        await OpenAIServer.respond(one, seen, reply)
+
+
+def in_openai(script: Script) -> openai_server.Script:
+    """Say a script of Ollama's in OpenAI's words."""
+    said = {"error": {"message": script.error}}
+    steps: list[Step] = []
+    for step in script.steps:
+        ((word, value),) = step.items()
+        if word == "done":
+            steps += [{"finish": value}, {"usage": [600, 10]}, {"done": True}]
+        elif word == "error":
+            steps.append({"error": {"message": value}})
+        elif word != "end":
+            steps.append({"reasoning" if word == "thinking" else word: value})
+    return openai_server.Script(steps, script.status, json.dumps(said).encode())
+
+
+@pytest.fixture
+def openai() -> Iterator[LanesServer]:
+    with LanesServer() as server:
+        yield server
+
+
+def openai_model(server: OpenAIServer) -> OpenAIModel:
+    return OpenAIModel(f"{server.url}/v1", "guard", patience=PATIENCE)
+
+
+PROMPT = {name: fault for name, fault in FAULTS.items() if name != "never ends"}
+
+
+@pytest.mark.parametrize("fault", PROMPT.values(), ids=PROMPT)
+async def test_openai_one_of_six_fails(openai: LanesServer, fault: Fault) -> None:
+    openai.lanes = (only_in("illegal", fault.script),)
+    check_one_failed(await judge(gauntlet(openai_model(openai))), "illegal", fault)
+
+
+@pytest.mark.parametrize("fault", [fault for fault in PROMPT.values() if fault.status is not Status.TIMEOUT])
+async def test_openai_all_fail(openai: LanesServer, fault: Fault) -> None:
+    openai.lanes = (fault.script,)
+    check_all_failed(await judge(gauntlet(openai_model(openai))), fault)
+
+
+async def test_openai_without_faults_allows(openai: LanesServer) -> None:
+    verdict = verdict_of(await judge(gauntlet(openai_model(openai))))
     assert (verdict.decision, verdict.status) == (Decision.ALLOW, Status.OK)
 
 
@@ -217,12 +283,16 @@ def free_port() -> int:
         return port
 
 
-async def test_ollama_down() -> None:
-    events = await judge(gauntlet(OllamaModel(MODEL, host=f"http://127.0.0.1:{free_port()}", slots=6)))
+@pytest.mark.parametrize("kind", ["ollama", "openai"])
+async def test_a_server_that_is_down(kind: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    model = OllamaModel(MODEL, host=url, slots=6) if kind == "ollama" else OpenAIModel(f"{url}/v1", "guard")
+    events = await judge(gauntlet(model))
     failed = events[-2]
     assert isinstance(failed, Failed)
     assert failed.unreachable
-    assert "ollama serve" in failed.hint
+    assert url in failed.message
+    assert failed.hint
     assert (verdict_of(events).decision, verdict_of(events).status) == (Decision.ESCALATE, Status.ERROR)
 
 
@@ -313,3 +383,34 @@ def check_gone(server: OllamaServer, left: float) -> None:
     wait_for(lambda: all(seen.client_closed for seen in server.chats))
     assert len(server.chats) == 6
     assert max(seen.client_closed or 0 for seen in server.chats) - left < 0.5
+
+
+# --- a real model -----------------------------------------------------------------------------------
+
+
+@pytest.mark.xdist_group("smollm2")
+async def test_smollm2_streams_six_lanes_and_can_be_left(smollm2: Path) -> None:
+    model = GgufModel(smollm2, context=512)
+    try:
+        guard = Gauntlet(model, POLICIES, max_tokens=12)
+        async with aclosing(guard.judge(Case("How do I sharpen a knife?"))) as events:
+            seen = [event async for event in events]
+        assert {event.lane for event in seen if isinstance(event, AnswerDelta)} == set(NAMES)
+        assert sum(isinstance(event, PolicyFinished) for event in seen) == 6
+        verdict = verdict_of(seen)
+        assert verdict.usage.prompt_tokens > 300
+        assert all(finding.status is not Status.ERROR for finding in verdict.policies)
+        assert (verdict.decision is Decision.ALLOW) == all(f.violation is False for f in verdict.policies)
+
+        async with nothing_left():
+            long = Gauntlet(model, POLICIES, max_tokens=400)
+            async with aclosing(long.judge(Case("Write a long story about a knife."))) as events:
+                async for event in events:
+                    if isinstance(event, AnswerDelta):
+                        break
+                left = time.monotonic()
+            assert time.monotonic() - left < 0.5
+        async with aclosing(Gauntlet(model, POLICIES, max_tokens=1).judge(Case("x"))) as events:
+            assert verdict_of([event async for event in events]).usage.completion_tokens == 6
+    finally:
+        await model.aclose()
