@@ -74,14 +74,11 @@ class GgufModel:
         replies: asyncio.Queue[object | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        def deliver(part: object | None) -> None:
-            replies.put_nowait(part)
+        def on_reply(part: object | None) -> None:
             if part is None:
                 table.give(slot)
-
-        def on_reply(part: object | None) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(deliver, part)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for this answer any more
+                loop.call_soon_threadsafe(replies.put_nowait, part)
 
         try:
             number = process.chat(self._body(request, slot), on_reply)

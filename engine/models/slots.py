@@ -3,43 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
+from concurrent.futures import Future
 
 
 class SlotTable:
     """Hands out slots 0 to ``count`` - 1, each to one request at a time.
 
     A free slot that last had the same prefix is preferred, then one never used, then the one unused
-    for longest. With all slots taken, requests wait in the order of their coming.
+    for longest. With all slots taken, requests wait in the order of their coming. Slots may be given
+    back from any thread, also when the event loop that took them is gone.
     """
 
     def __init__(self, count: int) -> None:
         self._free = deque(range(count))
         self._prefixes: dict[int, bytes] = {}
-        self._waiting: deque[asyncio.Future[int]] = deque()
+        self._waiting: deque[Future[int]] = deque()
+        self._lock = threading.Lock()
 
     async def take(self, prefix: bytes) -> int:
         """Wait for a slot and take the best one for ``prefix``."""
-        if self._free:
-            slot = next((slot for slot in self._free if self._prefixes.get(slot) == prefix), self._free[0])
-            self._free.remove(slot)
-        else:
-            turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        turn: Future[int] = Future()
+        with self._lock:
+            if self._free:
+                had = (slot for slot in self._free if self._prefixes.get(slot) == prefix)
+                slot = next(had, self._free[0])
+                self._free.remove(slot)
+                self._prefixes[slot] = prefix
+                return slot
             self._waiting.append(turn)
-            try:
-                slot = await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self.give(turn.result())
-                raise
+        try:
+            slot = await asyncio.wrap_future(turn)
+        except asyncio.CancelledError:
+            if not turn.cancel():
+                self.give(turn.result())
+            raise
         self._prefixes[slot] = prefix
         return slot
 
     def give(self, slot: int) -> None:
         """Give a slot back, to whoever has waited for longest."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(slot)
-                return
-        self._free.append(slot)
+        with self._lock:
+            while self._waiting:
+                turn = self._waiting.popleft()
+                if turn.set_running_or_notify_cancel():
+                    turn.set_result(slot)
+                    return
+            self._free.append(slot)
