@@ -62,14 +62,14 @@ def readable(key: str) -> str:
 _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
 
 ACTIONS: tuple[Action, ...] = (
-    Action("judge", _E, ("enter",), "Judge", "Judge the case; what still runs is stopped first"),
+    Action("judge", _E, ("enter",), "Judge", "Judge the case; what still runs is stopped"),
     Action("newline", _E, ("ctrl+j", "shift+enter"), "", "Add a line to the text"),
-    Action("stop", _P, ("escape",), "Stop", "Stop the guard, for real: the model stops writing"),
+    Action("stop", _P, ("escape",), "Stop", "Stop: the model itself stops writing"),
     Action("history", _P, ("ctrl+r",), "History", "Open the probes of the past"),
     Action("toggle_response", _P, ("ctrl+t",), "Response", "Show or hide the assistant's response"),
     Action("next_guard", _P, ("ctrl+g",), "Guard", "Change the guard: reasoner, or gauntlet"),
-    Action("next_level", _P, ("ctrl+l",), "Level", "Change how thorough it works: low, medium, high"),
-    Action("choose_model", _P, ("ctrl+o",), "Model", "Choose the gauntlet's model; see which can be reached"),
+    Action("next_level", _P, ("ctrl+l",), "Level", "Change the level: low, medium, high"),
+    Action("choose_model", _P, ("ctrl+o",), "Model", "Choose the gauntlet's model; see which answer"),
     Action("new_case", _P, ("ctrl+n",), "", "Clear both texts and begin anew"),
     Action("copy_verdict", _P, ("f2",), "Copy verdict", "Copy the verdict as JSON"),
     Action("copy_reasoning", _P, ("f3",), "Copy lane", "Copy the reasoning of the chosen lane"),
@@ -78,9 +78,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("previous_lane", _P, ("ctrl+up", "alt+up"), "", "Choose the lane before"),
     Action("choose_lane", _L, ("down", "up"), "", "In the table: choose a lane", native=True),
     Action("scroll_lane", _L, ("pagedown", "pageup"), "", "In a lane: read on, or back", native=True),
-    Action("open_probe", _H, ("enter",), "Open", "Open the probe: its texts and all of its reasoning"),
+    Action("open_probe", _H, ("enter",), "Open", "Open the probe: texts, reasoning and verdict"),
     Action("move_history", _H, ("down", "up"), "", "Choose a probe", native=True),
-    Action("toggle_blur", _H, ("ctrl+b",), "Show text", "Show or hide the prompts: they may be hard to read"),
+    Action("toggle_blur", _H, ("ctrl+b",), "Show text", "Show or hide the prompts, blurred at first"),
     Action("use_model", _M, ("enter",), "Use", "Use the model chosen, or the one typed"),
     Action("move_models", _M, ("down", "up"), "", "Choose a model", native=True),
     Action("refresh_models", _M, ("f5",), "Look again", "Look again for models that can be reached"),
@@ -89,27 +89,32 @@ ACTIONS: tuple[Action, ...] = (
     Action("close", Where.DIALOG, ("escape",), "Close", "Go back"),
     Action("palette", Where.EVERYWHERE, ("ctrl+p",), "Commands", "Find any action by its name"),
     Action("help", Where.EVERYWHERE, ("f1", "question_mark"), "Help", "Show these keys"),
-    Action(
-        "next_theme", Where.EVERYWHERE, ("f8",), "", "Next theme: calm, light, high-contrast, colour-blind"
-    ),
+    Action("next_theme", Where.EVERYWHERE, ("f8",), "", "Next theme; the palette has them by name"),
     Action("quit", Where.EVERYWHERE, ("ctrl+q",), "Quit", "Leave; what runs is stopped"),
 )
 
 
 def bindings(where: Where) -> list[Binding]:
-    """Return the Textual bindings of the actions of one place."""
-    inside_editor = where in (_E, _H, _M)
+    """Return the Textual bindings of the actions of one place.
+
+    Only leaving has priority: a key with priority overtakes the letters typed just before it.
+    """
     return [
         Binding(
             ",".join(action.keys),
             f"app.act('{action.name}')",
             action.label or action.does,
             show=False,
-            priority=inside_editor or action.name == "quit",
+            priority=action.name == "quit",
         )
         for action in ACTIONS
         if action.where is where and not action.native
     ]
+
+
+def keys_of(where: Where) -> dict[str, str]:
+    """Return the actions of a place by key, for a widget that takes keys in the order they were typed."""
+    return {key: action.name for action in actions(where) for key in action.keys}
 
 
 def actions(*places: Where) -> Iterator[Action]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from app.actions import Action, Where, actions
+from app.actions import Where, actions
 from app.themes import THEMES
 
 if TYPE_CHECKING:
@@ -34,11 +34,7 @@ class ActionCommands(Provider):
         for action in actions(Where.EDITOR, Where.PROBE, Where.EVERYWHERE):
             if action.native or action.name == "palette":
                 continue
-            why = wizard.why_not(action.name)
-            yield _text(action), why or f"key: {action.all_keys}", partial(wizard.act, action.name)
+            why = wizard.why_not(action.name, self.screen)
+            yield action.does, why or f"key: {action.all_keys}", partial(wizard.act, action.name)
         for theme in THEMES:
             yield f"Theme: {theme.name}", "", partial(setattr, wizard, "theme", theme.name)
-
-
-def _text(action: Action) -> str:
-    return action.does

@@ -117,10 +117,11 @@ class WizardApp(App[None]):
         owner = self.screen if hasattr(self.screen, f"do_{name}") else self
         getattr(owner, f"do_{name}")()
 
-    def why_not(self, name: str) -> str | None:
-        """Return why an action cannot be done now, or None if it can."""
-        if hasattr(self.screen, f"do_{name}"):
-            ask = getattr(self.screen, "why_not", None)
+    def why_not(self, name: str, screen: Screen[Any] | None = None) -> str | None:
+        """Return why an action cannot be done on ``screen`` (default: the present one), or None if it can."""
+        screen = screen or self.screen
+        if hasattr(screen, f"do_{name}"):
+            ask = getattr(screen, "why_not", None)
             return ask(name) if ask else None
         return None if hasattr(self, f"do_{name}") else "That works in another place."
 

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from app.actions import Where, actions, bindings
 
-_KEY_WIDTH = 22
+_KEY_WIDTH = 23
 
 
 class HelpScreen(ModalScreen[None]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -22,7 +22,11 @@ from app.widgets.safe_input import SafeInput
 from app.wording import DECISION_WORDS, score_words
 from engine.tracker import ProbeSummary
 
+if TYPE_CHECKING:
+    from app.wizard import WizardApp
+
 _PAGE = 60
+_ROOM_FOR_GUARD = 100
 _TYPING_S = 0.15
 _EXCERPT = 200
 
@@ -32,10 +36,10 @@ class HistoryScreen(ModalScreen[int | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Where.HISTORY),
-        Binding("down", "move(1)", show=False, priority=True),
-        Binding("up", "move(-1)", show=False, priority=True),
-        Binding("pagedown", "move(10)", show=False, priority=True),
-        Binding("pageup", "move(-10)", show=False, priority=True),
+        Binding("down", "move(1)", show=False),
+        Binding("up", "move(-1)", show=False),
+        Binding("pagedown", "move(10)", show=False),
+        Binding("pageup", "move(-10)", show=False),
     ]
     HELP_PLACES = (Where.HISTORY, Where.EVERYWHERE)
     AUTO_FOCUS = "#filter"
@@ -51,6 +55,7 @@ class HistoryScreen(ModalScreen[int | None]):
         self._loading = False
         self._clear_text = False
         self._typing: Timer | None = None
+        self._open_first = False
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide") as dialog:
@@ -74,6 +79,7 @@ class HistoryScreen(ModalScreen[int | None]):
         self.run_worker(self._load_page(more), group="history", exclusive=True)
 
     async def _load_page(self, more: bool) -> None:
+        self._typing = None
         before = self._probes[-1].id if more and self._probes else None
         try:
             page = await self._records.page(before, _PAGE, self._filter.value)
@@ -89,6 +95,9 @@ class HistoryScreen(ModalScreen[int | None]):
             self._list.chosen = 0
             self._list.scroll_to(y=0, animate=False)
         self._show()
+        if self._open_first:
+            self._open_first = False
+            self.do_open_probe()
 
     def _show(self) -> None:
         width = self._list.size.width
@@ -108,12 +117,17 @@ class HistoryScreen(ModalScreen[int | None]):
             f"{score_words(probe.score):>5}  ",
             excerpt if self._clear_text else Content.styled(blurred(excerpt), "$text-muted"),
         )
+        if width < _ROOM_FOR_GUARD:
+            return row
         guard = one_line(probe.model or probe.guard, 24)
         room = width - len(guard) - 2
         return Content.assemble(row.truncate(room, ellipsis=True, pad=True), (f"  {guard}", "$text-muted"))
 
     def do_open_probe(self) -> None:
-        if self._probes:
+        """Open the chosen probe; where a filter was just typed, the first that matches it."""
+        if self._typing is not None or self._loading:
+            self._open_first = True
+        elif self._probes:
             self.dismiss(self._probes[self._list.chosen].id)
 
     def do_toggle_blur(self) -> None:
@@ -125,7 +139,9 @@ class HistoryScreen(ModalScreen[int | None]):
 
     def why_not(self, name: str) -> str | None:
         """Return why an action cannot be done now, or None if it can."""
-        return "There is no probe to open." if name == "open_probe" and not self._probes else None
+        waiting = self._typing is not None or self._loading
+        empty = name == "open_probe" and not self._probes and not waiting
+        return "There is no probe to open." if empty else None
 
     def action_move(self, by: int) -> None:
         self._list.move(by)
@@ -135,6 +151,10 @@ class HistoryScreen(ModalScreen[int | None]):
         if self._typing is not None:
             self._typing.stop()
         self._typing = self.set_timer(_TYPING_S, self._load)
+
+    @on(SafeInput.Submitted)
+    def _entered(self) -> None:
+        cast("WizardApp", self.app).act("open_probe")
 
     @on(PickList.NearEnd)
     def _near_end(self) -> None:

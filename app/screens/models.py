@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -20,13 +20,14 @@ from app.widgets.pick_list import PickList
 from app.widgets.safe_input import SafeInput
 
 if TYPE_CHECKING:
+    from app.wizard import WizardApp
     from engine.models.discover import ModelOption
 
 _SPEC = 44
 _LOOK_AGAIN_S = 5.0
 HOW_TO = (
-    "Get one:  wizard101 models pull smollm2   fetches a small one; it runs here, without a server\n"
-    "          ollama pull NAME                for a model of an Ollama server\n"
+    "Get one:  wizard101 models pull smollm2   a small one that runs without a server\n"
+    "          ollama pull NAME                one for an Ollama server\n"
     "Or type:  ollama:NAME · gguf:FILE · openai:URL#MODEL · fake:FILE"
 )
 
@@ -36,8 +37,8 @@ class ModelScreen(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Where.MODELS),
-        Binding("down", "move(1)", show=False, priority=True),
-        Binding("up", "move(-1)", show=False, priority=True),
+        Binding("down", "move(1)", show=False),
+        Binding("up", "move(-1)", show=False),
     ]
     HELP_PLACES = (Where.MODELS, Where.EVERYWHERE)
     AUTO_FOCUS = "#spec"
@@ -94,14 +95,18 @@ class ModelScreen(ModalScreen[str | None]):
         ready = option.reachability.ok
         return Content.assemble(
             ("✔ ready   " if ready else "– absent  ", "bold $text-success" if ready else "$text-muted"),
-            (f"{one_line(option.spec or option.label, _SPEC):{_SPEC}} ", "bold" if ready else ""),
+            (f"{one_line(option.spec or option.label, _SPEC):{self._widest}}  ", "bold" if ready else ""),
             (one_line(option.reachability.detail, 200), "$text-muted"),
         )
 
+    @property
+    def _widest(self) -> int:
+        return min(max(len(option.spec or option.label) for option in self._options), _SPEC)
+
     def _show_detail(self) -> None:
         option = self._chosen
-        hint = option.reachability.hint if option else ""
-        self._detail.update(Content(visible(hint, keep_newlines=False)))
+        told = f"{option.reachability.detail}. {option.reachability.hint}" if option else ""
+        self._detail.update(Content(visible(told, keep_newlines=False)))
 
     @property
     def _chosen(self) -> ModelOption | None:
@@ -127,6 +132,10 @@ class ModelScreen(ModalScreen[str | None]):
     def action_move(self, by: int) -> None:
         self._list.move(by)
         self._show_detail()
+
+    @on(SafeInput.Submitted)
+    def _entered(self) -> None:
+        cast("WizardApp", self.app).act("use_model")
 
     @on(PickList.Picked)
     def _picked(self) -> None:

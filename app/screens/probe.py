@@ -46,8 +46,8 @@ class ProbeScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.top = TopBar("Probe")
-        self.prompt = CaseEditor(id="prompt", placeholder="The prompt to judge")
-        self.response = CaseEditor(id="response", placeholder="What the assistant answered")
+        self.prompt = CaseEditor("Prompt", id="prompt", placeholder="The prompt to judge")
+        self.response = CaseEditor("Response", id="response", placeholder="What the assistant answered")
         self.banner = VerdictBanner()
         self.trouble = Static(id="trouble")
         self.lanes = LanesPanel()
@@ -74,8 +74,6 @@ class ProbeScreen(Screen[None]):
         yield self.key_bar
 
     def on_mount(self) -> None:
-        self.prompt.border_title = "Prompt"
-        self.response.border_title = "Response"
         self.response.display = False
         self.trouble.display = False
         self.show_settings()
@@ -320,6 +318,10 @@ class ProbeScreen(Screen[None]):
     @on(TextArea.Changed)
     def _edited(self) -> None:
         self.show_keys()
+
+    @on(CaseEditor.Asked)
+    def _asked(self, event: CaseEditor.Asked) -> None:
+        self.wizard.act(event.action)
 
     @on(CaseEditor.Held)
     def _held(self) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual import events
-from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import TextArea
 
-from app.actions import Where, bindings
+from app.actions import Where, keys_of
 from app.widgets.safe_document import SafeDocument
 
 EDITABLE_TEXT = 100_000
 EDITABLE_LINE = 20_000
 _SHOWN_HEAD = 1_200
 _SHOWN_TAIL = 400
+
+_KEYS = keys_of(Where.EDITOR)
 
 HELD = "Too large to edit here: all of it will be judged. Backspace clears it."
 
@@ -28,16 +27,23 @@ class CaseEditor(TextArea):
     value, and it can be replaced or cleared but not edited.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EDITOR)]
+    class Asked(Message):
+        """A key of this editor asks for an action of the registry."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
 
     class Held(Message):
         """A key was pressed that would edit a held text."""
 
-    def __init__(self, *, id: str, placeholder: str) -> None:
+    def __init__(self, title: str, *, id: str, placeholder: str) -> None:
         self._held: str | None = None
+        self._title = title
         super().__init__(id=id, compact=True, highlight_cursor_line=False, placeholder=Content(placeholder))
         self.cursor_blink = False
         self.match_cursor_bracket = False
+        self.border_title = title
 
     @property
     def value(self) -> str:
@@ -47,6 +53,8 @@ class CaseEditor(TextArea):
     def value(self, text: str) -> None:
         self._held = text if _too_large(text) else None
         self.read_only = self._held is not None
+        size = "" if self._held is None else f" · {len(text):,} characters, shown in part, judged in full"
+        self.border_title = self._title + size
         self.load_text(text if self._held is None else _elided(text))
 
     @property
@@ -69,6 +77,11 @@ class CaseEditor(TextArea):
         self._replace_via_keyboard("\n", *self.selection)
 
     async def _on_key(self, event: events.Key) -> None:
+        if event.key in _KEYS:
+            event.stop()
+            event.prevent_default()
+            self._take(_KEYS[event.key])
+            return
         if self.held:
             if event.key in ("backspace", "delete"):
                 event.stop()
@@ -80,6 +93,12 @@ class CaseEditor(TextArea):
                 self.post_message(self.Held())
             return
         await super()._on_key(event)
+
+    def _take(self, action: str) -> None:
+        if action == "newline":
+            self.insert_newline()
+        else:
+            self.post_message(self.Asked(action))
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
@@ -110,4 +129,4 @@ def _too_large(text: str) -> bool:
 def _elided(text: str) -> str:
     left_out = len(text) - _SHOWN_HEAD - _SHOWN_TAIL
     head, tail = text[:_SHOWN_HEAD], text[-_SHOWN_TAIL:]
-    return f"{head}\n⋯ {left_out:,} of {len(text):,} characters are not shown, but judged ⋯\n{tail}"
+    return f"{head}\n⋯ {left_out:,} characters are not shown ⋯\n{tail}"

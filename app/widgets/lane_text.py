@@ -33,25 +33,22 @@ def step_paragraphs(step: StepFinished) -> Iterator[Content]:
     """Yield one reasoning step: what it looked for, what it found, how that moved the confidence."""
     moved = step.after != step.before
     change = f"{step.before:.2f} → {step.after:.2f}" if moved else f"{step.after:.2f}"
+    looked_for = visible(step.looked_for, keep_newlines=False)
     yield Content.assemble(
         (f"{step.step} ", "$text-muted"),
         (visible(step.title, keep_newlines=False), "bold"),
-        ("  ", ""),
-        (change, "bold $text-accent" if moved else "$text-muted"),
+        (f"  {change}", "bold $text-accent" if moved else "$text-muted"),
+        ("" if step.found else f"  none of {looked_for}", "$text-muted"),
     )
-    if not step.found:
-        looked_for = visible(step.looked_for, keep_newlines=False)
-        yield Content.assemble(("  none: ", "$text-muted"), (looked_for, "$text-muted"))
-        return
-    yield Content.assemble(
-        ("  looked for ", "$text-muted"), (visible(step.looked_for, keep_newlines=False), "$text-muted")
-    )
+    if step.found:
+        yield Content.styled(f"  looked for {looked_for}", "$text-muted")
     for evidence in step.found:
         yield _evidence(evidence)
-        for span in evidence.spans[:_MOST_SPANS]:
+        spans = list({(span.part, span.start, span.end): span for span in evidence.spans}.values())
+        for span in spans[:_MOST_SPANS]:
             yield _span(span)
-        if len(evidence.spans) > _MOST_SPANS:
-            yield Content.styled(f"      and {len(evidence.spans) - _MOST_SPANS} more", "$text-muted")
+        if len(spans) > _MOST_SPANS:
+            yield Content.styled(f"      and {len(spans) - _MOST_SPANS} more", "$text-muted")
 
 
 def _evidence(evidence: Evidence) -> Content:
@@ -75,9 +72,11 @@ def _span(span: Span) -> Content:
 
 
 def milliseconds(value: float | None) -> str:
-    """Return a duration in at most six cells; a dash where there is none."""
+    """Return a duration in at most seven cells; a dash where there is none."""
     if value is None:
         return "–"
+    if value < 0.1:
+        return "<0.1 ms"
     if value < 10:
         return f"{value:.1f} ms"
     if value < 1_000:

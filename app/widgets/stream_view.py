@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from textual._wrap import compute_wrap_offsets
@@ -15,10 +16,11 @@ from app.safe_text import visible
 
 _SPLIT_AFTER = 4_000
 _TAB = 4
+_LEAD = re.compile(r" *(?:(?:\d+|[▲▼·→ⓘ]) )?")
 
 
 class StreamView(ScrollView, can_focus=True):
-    """Paragraphs, appended to. It follows its end unless scrolled away from it.
+    """Paragraphs, appended to. What is written is followed to its end, unless one has scrolled away.
 
     Every paragraph is kept twice: as it was given, for another width, and as rows of the present one.
     """
@@ -27,6 +29,7 @@ class StreamView(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._empty = empty
         self._paragraphs: list[Content] = []
+        self._indents: list[int] = []
         self._rows: list[Content] = []
         self._last_row_at = 0
         self._open: str | None = None
@@ -36,6 +39,7 @@ class StreamView(ScrollView, can_focus=True):
     def clear(self) -> None:
         """Forget everything."""
         self._paragraphs.clear()
+        self._indents.clear()
         self._rows.clear()
         self._open = None
         self._strips.clear()
@@ -43,13 +47,13 @@ class StreamView(ScrollView, can_focus=True):
         self.scroll_to(y=0, animate=False)
 
     def add(self, paragraphs: Iterable[Content]) -> None:
-        """Append finished paragraphs. Their text has been made visible."""
-        following = self._follows()
+        """Append finished paragraphs, whose text has been made visible. Their rows keep their indent."""
         self._open = None
         for paragraph in paragraphs:
             self._paragraphs.append(paragraph)
-            self._rows += self._wrapped(paragraph)[0]
-        self._show(following)
+            self._indents.append(_indent(paragraph.plain))
+            self._rows += self._wrapped(paragraph, self._indents[-1])[0]
+        self._show(to_end=False)
 
     def write(self, text: str, style: str = "") -> None:
         """Append untrusted text to the paragraph that is being written in this style, or to a new one."""
@@ -66,6 +70,7 @@ class StreamView(ScrollView, can_focus=True):
 
     def _begin(self, text: str, style: str) -> None:
         self._paragraphs.append(Content.styled(text, style))
+        self._indents.append(0)
         self._last_row_at = 0
         self._rows.append(Content(""))
         self._wrap_last(style)
@@ -86,10 +91,15 @@ class StreamView(ScrollView, can_focus=True):
         self._rows[-1:] = rows
         self._last_row_at += last_row_at
 
-    def _wrapped(self, content: Content) -> tuple[list[Content], int]:
+    def _wrapped(self, content: Content, indent: int = 0) -> tuple[list[Content], int]:
         """Return the rows of ``content``, and the offset at which the last one begins."""
-        offsets = compute_wrap_offsets(content.plain, self._width, _TAB) if self._width else []
-        return (content.divide(offsets), offsets[-1]) if offsets else ([content], 0)
+        if not self._width or indent >= self._width // 2:
+            return [content], 0
+        offsets = compute_wrap_offsets(content.plain[indent:], self._width - indent, _TAB)
+        if not offsets:
+            return [content], 0
+        first, *others = content.divide([indent + offset for offset in offsets])
+        return [first, *(row.pad_left(indent) for row in others)], indent + offsets[-1]
 
     def _follows(self) -> bool:
         return self.scroll_offset.y >= self.max_scroll_y - 1
@@ -108,8 +118,8 @@ class StreamView(ScrollView, can_focus=True):
         self._width = width
         self._strips.clear()
         self._rows = []
-        for paragraph in self._paragraphs:
-            rows, self._last_row_at = self._wrapped(paragraph)
+        for paragraph, indent in zip(self._paragraphs, self._indents, strict=True):
+            rows, self._last_row_at = self._wrapped(paragraph, indent)
             self._rows += rows
         self._show(following)
 
@@ -132,3 +142,9 @@ class StreamView(ScrollView, can_focus=True):
     def _strip(self, row: Content, base: Style, width: int) -> Strip:
         segments = row.truncate(width).render_segments(base)
         return Strip(segments).adjust_cell_length(width, base.rich_style)
+
+
+def _indent(text: str) -> int:
+    """Return where the rows after a paragraph's first begin: below its text, past its number or sign."""
+    lead = _LEAD.match(text)
+    return lead.end() if lead else 0
