@@ -36,8 +36,8 @@ class GgufModel:
 
     ``context`` is the tokens of prompt and answer of each of the ``slots``. The first `chat` loads the
     model, in a process of its own. Every slot keeps its last prompt, and a request goes to the slot
-    that last had the same system text: a policy is read once. ``threads`` None leaves the number of
-    threads to llama.cpp.
+    that last had the same system text: a policy is read once. ``threads`` None leaves their number
+    to llama.cpp, except on two cores, where it takes one.
 
     Log-probabilities are those of the model's distribution before sampling.
     """

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 SILENT = -1
 """llama.cpp's verbosity at which it prints not even errors."""
 
-BATCH_TOKENS = 128
+BATCH_TOKENS = 64
 """Prompt tokens read at a time. Between two batches a cancelled request is noticed."""
 
 
@@ -91,14 +91,24 @@ def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:
     params.cache_ram_mib = 0
     params.cache_idle_slots = False
     params.verbosity = SILENT
-    if settings["threads"]:
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
+    if threads := settings["threads"] or _modest_threads():
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     # The library always listens on a loopback port, too. Nobody is given this key.
     params.api_keys = [secrets.token_urlsafe(32)]
     params.cors_origins = ""
     params.n_threads_http = 1
     params.ui = params.endpoint_slots = False
     return params
+
+
+def _modest_threads() -> int | None:
+    """Return 1 on one or two cores, None (llama.cpp's choice) on more.
+
+    llama.cpp's threads wait for each other by spinning: where anything else runs on the second core,
+    two of them take several times as long as one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if cores <= 2 else None
 
 
 def main() -> NoReturn:
