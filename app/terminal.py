@@ -67,7 +67,14 @@ class InputDecoder:
 
 
 class WizardDriver(LinuxDriver):
-    """Textual's driver with this module's input loop."""
+    """Textual's driver with this module's input loop. It asks the terminal for its size first."""
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        try:
+            columns, lines = os.get_terminal_size(self.fileno)
+        except OSError:
+            columns, lines = 0, 0
+        return (columns, lines) if columns and lines else super()._get_terminal_size()
 
     def run_input_thread(self) -> None:
         decoder = InputDecoder(XTermParser(self._debug))

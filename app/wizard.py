@@ -1,8 +1,13 @@
-"""The application: what all panes share."""
+"""The application: what all panes share.
+
+Nothing is imported here that the first frame can do without: the panes, the vocabulary of events and
+the tracker are loaded once it has been drawn.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -14,21 +19,18 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from app.actions import Where, bindings
-from app.commands import ActionCommands
-from app.guard_thread import GuardChoice, GuardThread
 from app.last_gate import LastGate
-from app.records import Records, Store
 from app.safe_text import visible
-from app.screens.probe import ProbeScreen
+from app.screens.opening import OpeningScreen
 from app.terminal import WizardDriver, leave_on_signals
 from app.themes import THEMES
-from engine.guards.base import Guard
-from engine.policies.load import PolicyError, policy_names
-from engine.tracker import open_tracker
-from engine.workspace import Workspace
 
 if TYPE_CHECKING:
+    from app.guard_thread import GuardChoice, GuardThread
+    from app.records import Records, Store
+    from engine.guards.base import Guard
     from engine.models.discover import ModelOption
+    from engine.workspace import Workspace
 
 
 class GuardFactory(Protocol):
@@ -37,16 +39,8 @@ class GuardFactory(Protocol):
     def __call__(self, kind: str, *, workspace: Workspace, model_spec: str | None, level: str) -> Guard: ...
 
 
-class ModelFinder(Protocol):
-    """What `engine.models.discover.discover` is."""
-
-    def __call__(self, models_dir: Path) -> Awaitable[Sequence[ModelOption]]: ...
-
-
-async def _discover(models_dir: Path) -> Sequence[ModelOption]:
-    from engine.models.discover import discover
-
-    return await discover(models_dir)
+ModelFinder = Callable[[Path], Awaitable[Sequence["ModelOption"]]]
+"""What `engine.models.discover.discover` is."""
 
 
 def _build_guard(kind: str, *, workspace: Workspace, model_spec: str | None, level: str) -> Guard:
@@ -55,32 +49,53 @@ def _build_guard(kind: str, *, workspace: Workspace, model_spec: str | None, lev
     return build_guard(kind, workspace=workspace, model_spec=model_spec, level=level)
 
 
+def _open_tracker(path: Path) -> Store:
+    from engine.tracker import open_tracker
+
+    return open_tracker(path)
+
+
+async def _discover(models_dir: Path) -> Sequence[ModelOption]:
+    from engine.models.discover import discover
+
+    return await discover(models_dir)
+
+
+def _probe_screen() -> Screen[None]:
+    from app.screens.probe import ProbeScreen
+
+    return ProbeScreen()
+
+
+def _commands() -> type[Provider]:
+    from app.commands import ActionCommands
+
+    return ActionCommands
+
+
 class WizardApp(App[None]):
     """The workbench. Everything it works with can be replaced, for tests."""
 
     CSS_PATH = "styles/wizard.tcss"
     TITLE = "Wizard101"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EVERYWHERE)]
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ActionCommands}
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     ENABLE_COMMAND_PALETTE = False
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {"probe": ProbeScreen}
-    DEFAULT_MODE = "probe"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {"probe": _probe_screen}
 
     def __init__(
         self,
         workspace: Workspace,
         *,
         guard_factory: GuardFactory = _build_guard,
-        open_store: Callable[[Path], Store] = open_tracker,
+        open_store: Callable[[Path], Store] = _open_tracker,
         model_finder: ModelFinder = _discover,
     ) -> None:
         super().__init__(driver_class=WizardDriver)
         self.workspace = workspace
         self.animation_level = "none"
-        self.records = Records(workspace.db, open_store)
-        self.guards = GuardThread(
-            lambda choice: self._make_guard(guard_factory, choice), self._policies_stamp
-        )
+        self._guard_factory = guard_factory
+        self._open_store = open_store
         self._model_finder = model_finder
         self._last_gate = LastGate()
         self._undo_signals: Callable[[], None] | None = None
@@ -88,9 +103,37 @@ class WizardApp(App[None]):
             self.register_theme(theme)
         self.theme = THEMES[0].name
 
+    @cached_property
+    def guards(self) -> GuardThread:
+        """The thread that guards work on."""
+        from app.guard_thread import GuardThread
+
+        return GuardThread(self._make_guard, self._policies_stamp)
+
+    @cached_property
+    def records(self) -> Records:
+        """The probes of the past."""
+        from app.records import Records
+
+        return Records(self.workspace.db, self._open_store)
+
+    # --- coming and going ----------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[None]:
+        return OpeningScreen()
+
     def on_mount(self) -> None:
         if not self.is_headless:
             self._undo_signals = leave_on_signals(self._leave)
+        self.screen.call_after_refresh(self._open_panes)
+
+    async def _open_panes(self) -> None:
+        opening = self.screen
+        await self.switch_mode("probe")
+        focused = self.screen.focused
+        if isinstance(opening, OpeningScreen) and focused is not None:
+            for event in opening.typed:
+                focused.post_message(event)
 
     def _leave(self, code: int) -> None:
         """Leave from a signal handler, which may interrupt anything."""
@@ -110,6 +153,7 @@ class WizardApp(App[None]):
         self.act(name)
 
     def act(self, name: str) -> None:
+        """Do an action of the registry, or say why it cannot be done."""
         why = self.why_not(name)
         if why is not None:
             self.notify(why, timeout=3)
@@ -166,24 +210,23 @@ class WizardApp(App[None]):
 
     def policy_names(self) -> tuple[str, ...]:
         """Return the names of the policies there are, none if that cannot be told."""
+        from engine.policies.load import PolicyError, policy_names
+
         try:
             return policy_names(self.workspace.policies)
         except (PolicyError, OSError):
             return ()
 
     async def find_models(self) -> Sequence[ModelOption]:
-        """Return the models there are; runs on the guards' thread, as it may import and wait."""
+        """Return the models there are; looked for on the guards' thread."""
         return await self.guards.run(self._model_finder(self.workspace.models))
 
-    def _make_guard(self, factory: GuardFactory, choice: GuardChoice) -> Guard:
-        return factory(
+    def _make_guard(self, choice: GuardChoice) -> Guard:
+        return self._guard_factory(
             choice.kind, workspace=self.workspace, model_spec=choice.model_spec, level=choice.level
         )
 
     def _policies_stamp(self) -> object:
         """Return something that changes when a policy's file does."""
-        stamp = []
-        for path in sorted(self.workspace.policies.glob("*/*")):
-            status = path.stat()
-            stamp.append((path.name, status.st_mtime_ns, status.st_size))
-        return stamp
+        statuses = ((path, path.stat()) for path in sorted(self.workspace.policies.glob("**/*")))
+        return [(str(path), status.st_mtime_ns, status.st_size) for path, status in statuses]

@@ -40,6 +40,7 @@ class ProbeScreen(Screen[None]):
     """Judges what is in the editors and keeps what comes of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.PROBE)]
+    CSS_PATH = "../styles/probe.tcss"
     AUTO_FOCUS = "#prompt"
     HELP_PLACES = (Where.EDITOR, Where.PROBE, Where.LANES, Where.EVERYWHERE)
 
@@ -71,24 +72,18 @@ class ProbeScreen(Screen[None]):
             yield self.response
         yield self.banner
         yield self.trouble
+        yield self.lanes
         yield self.key_bar
 
     def on_mount(self) -> None:
         self.response.display = False
         self.trouble.display = False
         self.show_settings()
-        self.call_after_refresh(self._fill_in)
+        self.judgement = Judgement.waiting_for(self.wizard.policy_names())
+        self.lanes.show(self.judgement)
 
     def on_resize(self) -> None:
         self.set_class(self.size.height < _SHORT, "-short")
-
-    async def _fill_in(self) -> None:
-        """Put in what the first frame could do without."""
-        await self.mount(self.lanes, before=self.key_bar)
-        if self.judging is None:
-            self.judgement = Judgement.waiting_for(self.wizard.policy_names())
-        self.lanes.show(self.judgement)
-        self.show_keys()
 
     # --- judging -------------------------------------------------------------------------------------
 
@@ -298,8 +293,7 @@ class ProbeScreen(Screen[None]):
     def _draw(self) -> None:
         choice = self.choice
         self.banner.show(self.judgement, " · ".join(filter(None, (choice.kind, choice.level))), self._remark)
-        if self.lanes.is_attached:
-            self.lanes.show(self.judgement)
+        self.lanes.show(self.judgement)
         self.show_keys()
 
     def show_keys(self) -> None:
