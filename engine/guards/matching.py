@@ -6,14 +6,25 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
-from engine.guards.text import Reading
+from engine.guards.text import Reading, stems
 from engine.policies.patterns import Pattern
 from engine.policies.signals import Signal
 
 _MOST_SPANS = 1000
+_MOST_PLACES = 4000
 
 CanonicalSpan = tuple[int, int]
+
+
+class _Filed(NamedTuple):
+    """A pattern, the parts it needs as bits and in order, and the number of its signal."""
+
+    need: int
+    chain: tuple[int, ...]
+    number: int
+    pattern: Pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +40,29 @@ class SignalIndex:
     """The patterns of many signals, of one or more owners (policies).
 
     Each pattern is filed under the words of its rarest part. A text that has none of those words is done
-    with at once; the other parts are then checked as bits of one number before any expression is run.
+    with at once. Then the other parts are checked as bits of one number, then the distances between the
+    parts with one number per part that has a bit for every place in the text; what is left is searched for.
     """
 
     def __init__(self, signals: Iterable[tuple[str, Signal]]) -> None:
         self._signals = tuple(signals)
         self._bits: dict[str, int] = {}
-        by_anchor: dict[str, list[tuple[int, int, Pattern]]] = defaultdict(list)
-        bit_of: dict[frozenset[str], int] = {}
+        self._parts: list[frozenset[str]] = []
+        by_anchor: dict[str, list[_Filed]] = defaultdict(list)
+        part_of: dict[frozenset[str], int] = {}
         for number, (_, signal) in enumerate(self._signals):
             for pattern in signal.patterns:
-                need = 0
                 for words in pattern.needs:
-                    if words not in bit_of:
-                        bit_of[words] = 1 << len(bit_of)
+                    if words not in part_of:
+                        part_of[words] = len(self._parts)
+                        self._parts.append(words)
                         for word in words:
-                            self._bits[word] = self._bits.get(word, 0) | bit_of[words]
-                    need |= bit_of[words]
+                            self._bits[word] = self._bits.get(word, 0) | 1 << part_of[words]
+                chain = tuple(part_of[words] for words in pattern.needs)
+                need = sum(1 << part for part in set(chain))
+                filed = _Filed(need, chain, number, pattern)
                 for word in pattern.anchor:
-                    by_anchor[word].append((need, number, pattern))
+                    by_anchor[word].append(filed)
         self._by_anchor = dict(by_anchor)
         self._anchors = frozenset(self._by_anchor)
         self._needed = frozenset(self._bits)
@@ -67,16 +82,74 @@ class SignalIndex:
         present = 0
         for word in self._needed & reading.words:
             present |= self._bits[word]
+        candidates = {
+            id(filed): filed
+            for word in hits
+            for filed in self._by_anchor[word]
+            if filed.need & present == filed.need
+        }
+        if not candidates:
+            return []
+        places = _Places(reading, self._parts, self._needed)
         found: dict[int, set[CanonicalSpan]] = {}
-        tried: set[int] = set()
-        for word in hits:
-            for need, number, pattern in self._by_anchor[word]:
-                if need & present == need and id(pattern) not in tried:
-                    tried.add(id(pattern))
-                    spans = [match.span() for match in islice(pattern.find(reading.canonical), _MOST_SPANS)]
-                    if spans:
-                        found.setdefault(number, set()).update(spans)
+        for filed in candidates.values():
+            window = places.window(filed)
+            if window is None:
+                continue
+            spans = [
+                match.span() for match in islice(filed.pattern.find(reading.canonical, *window), _MOST_SPANS)
+            ]
+            if spans:
+                found.setdefault(filed.number, set()).update(spans)
         return [
             Match(*self._signals[number], tuple(sorted(spans)[:_MOST_SPANS]))
             for number, spans in sorted(found.items())
         ]
+
+
+class _Places:
+    """Where the parts of patterns occur in one text: bit n stands for the n-th word."""
+
+    def __init__(self, reading: Reading, parts: list[frozenset[str]], needed: frozenset[str]) -> None:
+        self._reading = reading
+        self._parts = parts
+        self._of_part: dict[int, int] = {}
+        self._of_word: dict[str, int] = {}
+        self._skip = len(reading.tokens) > _MOST_PLACES
+        if self._skip:
+            return
+        of_word = self._of_word
+        for place, word in enumerate(reading.tokens):
+            if word in needed:
+                of_word[word] = of_word.get(word, 0) | 1 << place
+        if not reading.canonical.isascii():
+            for place, word in enumerate(reading.tokens):
+                for stem in stems(word):
+                    of_word[stem] = of_word.get(stem, 0) | 1 << place
+
+    def window(self, filed: _Filed) -> tuple[int, int] | None:
+        """Return between which offsets the parts follow each other closely enough, None if nowhere."""
+        if self._skip:
+            return 0, len(self._reading.canonical)
+        reached = self._mask(filed.chain[0])
+        for part, distance in zip(filed.chain[1:], filed.pattern.distances, strict=True):
+            spread = reached << 1
+            width = 1
+            while width < distance:
+                step = min(width, distance - width)
+                spread |= spread << step
+                width += step
+            reached = spread & self._mask(part)
+            if not reached:
+                return None
+        first = (reached & -reached).bit_length() - 1 - filed.pattern.length
+        return self._reading.between(first, reached.bit_length() + filed.pattern.length)
+
+    def _mask(self, part: int) -> int:
+        mask = self._of_part.get(part)
+        if mask is None:
+            mask = 0
+            for word in self._parts[part] & self._reading.words:
+                mask |= self._of_word.get(word, 0)
+            self._of_part[part] = mask
+        return mask

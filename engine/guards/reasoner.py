@@ -58,7 +58,9 @@ class Reasoner:
         self.level = Level(level)
         shared, signal_sets = load_signals(folder, names)
         self.policies = tuple(
-            Policy(signals.name, signals.text, sha256(signals.text.encode()).hexdigest(), folder / signals.name)
+            Policy(
+                signals.name, signals.text, sha256(signals.text.encode()).hexdigest(), folder / signals.name
+            )
             for signals in signal_sets
         )
         self._knowledge = _Knowledge(shared, signal_sets)
@@ -170,7 +172,7 @@ class _PartReading:
     def refuses(self) -> bool:
         start = self.reading.canonical[:_REFUSAL_WITHIN]
         return not start.strip() or any(
-            next(pattern.find(start), None) is not None for pattern in self._knowledge.refusals
+            next(pattern.find(start, 0, len(start)), None) is not None for pattern in self._knowledge.refusals
         )
 
 
@@ -184,13 +186,18 @@ class _CaseReading:
         if case.response is not None:
             self.parts["response"] = _PartReading("response", case.response, knowledge, level)
 
+    @cached_property
+    def found(self) -> set[str]:
+        """The policies for which there is something to assess."""
+        return {policy for part in self.parts.values() for policy in (*part.matches, *part.likeness)}
+
     @property
     def response(self) -> _PartReading | None:
         return self.parts.get("response")
 
     def assess(self, policy: str) -> Assessment | None:
         """Return the assessment of one policy, None if there is nothing to assess."""
-        if not any(policy in part.matches or policy in part.likeness for part in self.parts.values()):
+        if policy not in self.found:
             return None
         parts = [
             Part(

@@ -72,14 +72,21 @@ def tokenise(text: str) -> list[str]:
     return _TOKEN.findall(text.translate(_FOLD))
 
 
+def stems(word: str) -> list[str]:
+    """Return the stems of a word that is not ASCII, by which patterns may ask for it."""
+    if word.isascii():
+        return []
+    return [word[:length] + "*" for length in _STEM_LENGTHS if len(word) >= length]
+
+
 class Reading:
     """A text made ready for matching.
 
-    ``canonical`` is the string that patterns are searched in, ``words`` the set of its tokens. For
-    tokens outside ASCII, ``words`` also holds their stems ("убив*"), which patterns may ask for.
+    ``canonical`` is the string that patterns are searched in, ``tokens`` are its words, ``words`` their set.
+    For tokens outside ASCII, ``words`` also holds their stems ("убив*"), which patterns may ask for.
     """
 
-    __slots__ = ("_folded", "_origins", "_starts", "_tokens", "canonical", "source", "words")
+    __slots__ = ("_folded", "_origins", "_starts", "_tokens", "canonical", "source", "tokens", "words")
 
     def __init__(self, source: str, known: frozenset[str] = frozenset()) -> None:
         """Read ``source``. ``known`` are the words that a disguise is decoded to."""
@@ -97,13 +104,8 @@ class Reading:
             plain = [token.text for token in self._tokens]
             words.update(plain)
         if not ascii_only:
-            words.update(
-                word[:length] + "*"
-                for word in tuple(words)
-                if not word.isascii()
-                for length in _STEM_LENGTHS
-                if len(word) >= length
-            )
+            words.update(stem for word in tuple(words) for stem in stems(word))
+        self.tokens = plain
         self.canonical = f" {' '.join(plain)} "
         self.words = words
 
@@ -111,12 +113,20 @@ class Reading:
         """Return the code point offsets in the original of ``canonical[start:end]``."""
         if self._tokens is None:
             self._tokens = self._split()
-        if self._starts is None:
-            lengths = (len(token.text) + 1 for token in self._tokens)
-            self._starts = list(accumulate(lengths, initial=1))
-        first = max(bisect_right(self._starts, start) - 1, 0)
-        last = max(bisect_right(self._starts, end - 1) - 1, first)
+        starts = self._token_starts()
+        first = max(bisect_right(starts, start + 1) - 1, 0)
+        last = max(bisect_right(starts, end - 1) - 1, first)
         return self._at(self._tokens[first].start), self._at(self._tokens[last].end - 1) + 1
+
+    def between(self, first: int, end: int) -> tuple[int, int]:
+        """Return the canonical offsets of the words from ``first`` up to ``end``, spaces included."""
+        starts = self._token_starts()
+        return starts[max(first, 0)] - 1, starts[min(end, len(starts) - 1)]
+
+    def _token_starts(self) -> list[int]:
+        if self._starts is None:
+            self._starts = list(accumulate((len(token) + 1 for token in self.tokens), initial=1))
+        return self._starts
 
     def _split(self) -> list[Token]:
         return [Token(found.group(), *found.span()) for found in _TOKEN.finditer(self._folded)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _IRREGULAR = {
     "beat": "beats beating beaten",
     "break": "breaks broke broken breaking",
@@ -50,17 +52,23 @@ _IRREGULAR = {
     "thief": "thieves",
 }
 _PARTICLES = frozenset(
-    """
-    up out off down in on into over away from to with at of through apart
-    """.split()
+    re.findall(
+        r"\w+",
+        """
+        up out off down in on into over away from to with at of through apart
+        """,
+    )
 )
 _VOWELS = "aeiou"
 _DOUBLING = frozenset(
-    """
-    rob stab drug beg grab plan plot rig rip strip trap whip con scam spam hit kidnap traffic hotwire
-    gun gag rub dox dob mug nab shop tap bug hack jam ram cum shag slap stop drop ship smuggle log slut
-    run
-    """.split()
+    re.findall(
+        r"\w+",
+        """
+        rob stab drug beg grab plan plot rig rip strip trap whip con scam spam hit kidnap traffic hotwire
+        gun gag rub dox dob mug nab shop tap bug hack jam ram cum shag slap stop drop ship smuggle log slut
+        run
+        """,
+    )
 )
 
 

@@ -6,9 +6,9 @@
     <groom> ... <secret>    up to forty words between, in the same sentence or the next ones
     убив*                   any word that begins so (not in Latin letters, two to seven of them)
 
-A pattern matches whole words only; but for ``...`` it does not reach past the end of a sentence. What a text must at least
-contain for a pattern to match is kept beside the expression (``needs``), so that most patterns are dismissed
-without searching.
+A pattern matches whole words only; but for ``...`` it does not reach past the end of a sentence. What a text
+must at least contain for a pattern to match is kept beside the expression (``needs``), so that most patterns
+are dismissed without searching.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 from engine.guards.text import tokenise
 from engine.policies.inflection import inflect
@@ -29,17 +30,21 @@ _LONGEST_GAP = 20
 _GAP_PIECE = re.compile(r"\.\.(\d*)")
 _LIST_NAME = re.compile(r"<([a-z0-9_]+)>")
 _GAP = r"(?: \w+){0,%d}?"
-_FAR = r"(?: [^ ]+){0,40}?"
+_FARTHEST = 40
+_FAR = rf"(?: [^ ]+){{0,{_FARTHEST}}}?"
 _COMMON = frozenset(
-    """
-    a able about after all also am an and any are as at be because been being but by can could did do
-    does else for from get give go had has have he help her here him his how i if im in into is it its
-    just know let like make may me more my need no not of off on one or other our out over people please
-    same say should show so some someone something such take tell than that the their them then there
-    these they thing things this those to too up us use used using very want was way ways we were what
-    when where which who whose why will with without would write you your best create good new time work
-    find list describe explain generate first person man world years day made making
-    """.split()
+    re.findall(
+        r"\w+",
+        """
+        a able about after all also am an and any are as at be because been being but by can could did do
+        does else for from get give go had has have he help her here him his how i if im in into is it its
+        just know let like make may me more my need no not of off on one or other our out over people please
+        same say should show so some someone something such take tell than that the their them then there
+        these they thing things this those to too up us use used using very want was way ways we were what
+        when where which who whose why will with without would write you your best create good new time work
+        find list describe explain generate first person man world years day made making
+        """,
+    )
 )
 
 
@@ -52,18 +57,21 @@ class Pattern:
     """One compiled pattern.
 
     ``needs`` are sets of words: a text that matches contains a word of each. ``anchor`` is the one of them
-    that is rarest in ordinary text.
+    that is rarest in ordinary text. A word of the n-th follows one of the set before it by at most
+    ``distances[n - 1]`` words; a match is at most ``length`` words long.
     """
 
     text: str
     needs: tuple[frozenset[str], ...]
     anchor: frozenset[str]
+    distances: tuple[int, ...]
+    length: int
     expression: str = field(repr=False)
     words: frozenset[str] = field(repr=False)
 
     @cached_property
-    def find(self) -> Callable[[str], Iterator[re.Match[str]]]:
-        """Return the matches in a canonical text. Compiled at the first use."""
+    def find(self) -> Callable[[str, int, int], Iterator[re.Match[str]]]:
+        """Find the matches in a canonical text between two offsets. Compiled at the first use."""
         return re.compile(self.expression).finditer
 
 
@@ -76,33 +84,42 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
     expression: list[str] = []
     needs: list[frozenset[str]] = []
     words: set[str] = set()
+    places: list[tuple[int, int]] = []
+    length = 0
     for piece in text.split():
         if piece == "...":
             expression.append(_FAR)
+            length += _FARTHEST
             continue
         gap = _GAP_PIECE.fullmatch(piece)
         if gap is not None:
             expression.append(_GAP % _gap_size(gap[1], text))
+            length += _gap_size(gap[1], text)
             continue
         for phrases, optional in _elements(piece, text, lists):
             written = _alternatives(phrases)
             expression.append(f"(?:{written})?" if optional else written)
             words.update(word for phrase in phrases for word in phrase)
+            longest = max(len(phrase) for phrase in phrases)
             if not optional:
                 needs.append(frozenset(_rarest(phrase) for phrase in phrases))
+                places.append((length, length + longest - 1))
+            length += longest
     if not needs:
         raise PatternError(f"{text!r} requires no word")
     return Pattern(
         text=text,
-        needs=tuple(dict.fromkeys(needs)),
+        needs=tuple(needs),
         anchor=min(needs, key=_commonness),
+        distances=tuple(last - first for (first, _), (_, last) in pairwise(places)),
+        length=length,
         expression="".join(expression) + "(?= )",
         words=frozenset(word for word in words if not word.endswith("*")),
     )
 
 
 def expand_list(entries: list[str], inflected: bool) -> frozenset[Phrase]:
-    """Return the phrases of a word list, if ``inflected`` with the forms of every entry that has no ``=`` before it.
+    """Return the phrases of a word list, if ``inflected`` with all forms of entries without ``=`` before them.
 
     Raises:
         PatternError: if an entry has no word in it.

@@ -63,7 +63,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class SignalSet:
-    """The signals of one policy, or the shared ones. ``text``: its file's and, behind it, the shared one's."""
+    """The signals of one policy, or the shared ones. ``text`` is its file and, behind it, the shared one."""
 
     name: str
     text: str
