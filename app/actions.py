@@ -135,3 +135,7 @@ def keys_markdown() -> str:
         lines += [f"| {action.all_keys} | {action.does} |" for action in rows]
         lines.append("")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(keys_markdown(), end="")

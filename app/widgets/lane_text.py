@@ -38,7 +38,7 @@ def step_paragraphs(step: StepFinished) -> Iterator[Content]:
         (f"{step.step} ", "$text-muted"),
         (visible(step.title, keep_newlines=False), "bold"),
         (f"  {change}", "bold $text-accent" if moved else "$text-muted"),
-        ("" if step.found else f"  none of {looked_for}", "$text-muted"),
+        ("" if step.found else f"  none: {looked_for}", "$text-muted"),
     )
     if step.found:
         yield Content.styled(f"  looked for {looked_for}", "$text-muted")

@@ -1,0 +1,56 @@
+"""The registry is the one truth about keys: docs, bindings and handlers agree with it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from app.actions import ACTIONS, Where, actions, bindings, keys_markdown, keys_of
+from app.screens.help import HelpScreen
+from app.screens.history import HistoryScreen
+from app.screens.models import ModelScreen
+from app.screens.probe import ProbeScreen
+from app.wizard import WizardApp
+
+OWNERS = {
+    Where.EVERYWHERE: WizardApp,
+    Where.PROBE: ProbeScreen,
+    Where.EDITOR: ProbeScreen,
+    Where.HISTORY: HistoryScreen,
+    Where.MODELS: ModelScreen,
+    Where.DIALOG: HelpScreen,
+}
+TOGETHER = (
+    (Where.EVERYWHERE, Where.PROBE, Where.EDITOR),
+    (Where.EVERYWHERE, Where.HISTORY),
+    (Where.EVERYWHERE, Where.MODELS),
+    (Where.EVERYWHERE, Where.DIALOG),
+)
+
+
+def test_the_documented_keys_are_the_real_ones() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "keys.md").read_text(encoding="utf-8")
+    assert documented == keys_markdown(), "python -m app.actions > docs/keys.md"
+
+
+@pytest.mark.parametrize("action", [action for action in ACTIONS if not action.native], ids=lambda a: a.name)
+def test_every_action_has_a_handler_where_it_works(action) -> None:  # type: ignore[no-untyped-def]
+    assert callable(getattr(OWNERS[action.where], f"do_{action.name}"))
+
+
+@pytest.mark.parametrize("places", TOGETHER, ids=lambda places: places[-1])
+def test_no_key_means_two_things_at_once(places: tuple[Where, ...]) -> None:
+    for first, second in combinations([action for action in actions(*places) if not action.native], 2):
+        assert not set(first.keys) & set(second.keys), (first.name, second.name)
+
+
+def test_bindings_and_editor_keys_come_from_the_registry() -> None:
+    bound = {binding.action for binding in bindings(Where.PROBE)}
+    assert bound == {f"app.act('{action.name}')" for action in actions(Where.PROBE)}
+    assert keys_of(Where.EDITOR) == {"enter": "judge", "ctrl+j": "newline", "shift+enter": "newline"}
+
+
+def test_what_an_action_does_fits_the_help_of_a_small_terminal() -> None:
+    assert max(len(action.does) for action in ACTIONS) <= 46
