@@ -35,6 +35,6 @@ class ActionCommands(Provider):
             if action.native or action.name == "palette":
                 continue
             why = wizard.why_not(action.name, self.screen)
-            yield action.does, why or f"key: {action.all_keys}", partial(wizard.act, action.name)
+            yield action.does, why or f"key: {action.all_keys}", partial(wizard.act, action.name, self.screen)
         for theme in THEMES:
             yield f"Theme: {theme.name}", "", partial(setattr, wizard, "theme", theme.name)

@@ -152,13 +152,14 @@ class WizardApp(App[None]):
         """Do an action of the registry, or say why it cannot be done."""
         self.act(name)
 
-    def act(self, name: str) -> None:
-        """Do an action of the registry, or say why it cannot be done."""
-        why = self.why_not(name)
+    def act(self, name: str, screen: Screen[Any] | None = None) -> None:
+        """Do an action on ``screen`` (default: the present one), or say why it cannot be done."""
+        screen = screen or self.screen
+        why = self.why_not(name, screen)
         if why is not None:
             self.notify(why, timeout=3)
             return
-        owner = self.screen if hasattr(self.screen, f"do_{name}") else self
+        owner = screen if hasattr(screen, f"do_{name}") else self
         getattr(owner, f"do_{name}")()
 
     def why_not(self, name: str, screen: Screen[Any] | None = None) -> str | None:
