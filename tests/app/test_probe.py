@@ -60,7 +60,7 @@ async def opened(
     if guard is not None:
         arguments["guard_factory"] = guard if callable(guard) else lambda kind, **_: guard
     app = WizardApp(workspace_at(db or tmp_path / "wizard.db"), model_finder=find, **arguments)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ProbeScreen) and app.screen.focused)
         screen = app.screen
         assert isinstance(screen, ProbeScreen)
