@@ -12,10 +12,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 from engine.tracker import schema as schema  # the tables join SQLModel.metadata
@@ -182,6 +184,9 @@ def _engine(path: Path, *, writable: bool) -> Engine:
         creator=lambda: sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         ),
+        # Without a name in the URL SQLAlchemy would take the database for one in memory.
+        poolclass=QueuePool,
+        max_overflow=-1,
     )
 
     @event.listens_for(engine, "connect")
@@ -250,9 +255,13 @@ def _migrate(connection: Connection, path: Path) -> None:
 
 def _back_up(path: Path) -> Path:
     """Copy what is committed. The caller's write lock keeps others from changing it meanwhile."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     backup = path.with_name(f"{path.name}.backup-{stamp}")
     _private_file(backup)
-    with closing(_connect(path)) as source:
-        source.execute("VACUUM INTO ?", (str(backup),))
+    try:
+        with closing(_connect(path)) as source:
+            source.execute("VACUUM INTO ?", (str(backup),))
+    except BaseException:
+        backup.unlink()
+        raise
     return backup

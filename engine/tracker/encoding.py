@@ -33,6 +33,11 @@ def load_text(stored: str) -> str:
     return _STORED.sub(lambda found: chr(ord(found[1]) - _PRIVATE_PLANE), stored)
 
 
+def load_cut_text(beginning: str) -> str:
+    """Return what the beginning of a stored text stands for, without a character that was cut in two."""
+    return load_text(beginning.removesuffix(_MARK))
+
+
 def pack_events(events: Sequence[Event]) -> bytes:
     """Return the stream as compressed JSON lines."""
     return zlib.compress("\n".join(map(encode, events)).encode("ascii"))

@@ -33,7 +33,7 @@ from engine.cases import Case, Decision, Verdict
 from engine.events import Event, EventDecodeError, Started, VerdictReached, to_jsonable
 from engine.policies.load import Policy
 from engine.tracker.database import explained, open_database
-from engine.tracker.encoding import load_text, pack_events, store_text, unpack_events
+from engine.tracker.encoding import load_cut_text, pack_events, store_text, unpack_events
 from engine.tracker.records import STOPPED, PolicyVersion, Probe, ProbeSummary, TrackerError
 from engine.tracker.schema import FaithfulText, PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
 
@@ -283,7 +283,7 @@ def _summary(row: Row[Any]) -> ProbeSummary:
         guard=row.guard,
         model=row.model,
         settings=json.loads(row.settings),
-        excerpt=load_text(row.excerpt),
+        excerpt=load_cut_text(row.excerpt),
         decision=Decision(row.decision) if row.decision is not None else None,
         status=row.status,
         score=row.score,

@@ -1,0 +1,325 @@
+"""Opening the tracker's file: new, old, newer, foreign, damaged, unwritable, and by many at once."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine
+from sqlmodel import SQLModel
+
+from engine.cases import Case
+from engine.tracker import TrackerError, database, migrations, open_tracker
+from tests.engine.tracking import judged
+
+
+def save(path: Path, prompt: str = "x") -> int:
+    case = Case(prompt)
+    with open_tracker(path) as tracker:
+        return tracker.save_probe(case, judged(case))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def schema_of(connection: Connection) -> set[str]:
+    """Return the SQL of everything but Alembic's own table, with the white space evened out."""
+    rows = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {" ".join(row[0].split()) for row in rows if "alembic_version" not in row[0]}
+
+
+def is_ours(_: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
+    return not (kind == "table" and reflected and str(name).startswith(("probe_search", "alembic_version")))
+
+
+def test_the_migrated_schema_is_that_of_the_tables() -> None:
+    migrated, made = create_engine("sqlite://"), create_engine("sqlite://")
+    with migrated.begin() as connection:
+        migrations.upgrade(connection)
+        context = MigrationContext.configure(
+            connection,
+            opts={"include_object": is_ours, "compare_type": True, "compare_server_default": True},
+        )
+        assert compare_metadata(context, SQLModel.metadata) == []
+        by_migration = schema_of(connection)
+    with made.begin() as connection:
+        SQLModel.metadata.create_all(connection)
+        directly = schema_of(connection)
+    assert {statement.replace("NOT NULL PRIMARY KEY", "NOT NULL") for statement in by_migration} == {
+        statement.replace("NOT NULL PRIMARY KEY", "NOT NULL") for statement in directly
+    }
+
+
+def test_head_is_the_newest_migration() -> None:
+    with create_engine("sqlite://").connect() as connection:
+        script = ScriptDirectory.from_config(migrations.configuration(connection))
+    assert script.get_current_head() == database.HEAD
+
+
+def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "wizard.db"
+    before = os.umask(0)
+    try:
+        with open_tracker(path) as tracker:
+            case = Case("x")
+            tracker.save_probe(case, judged(case))
+            assert {file.name: mode(file) for file in path.parent.iterdir()} == dict.fromkeys(
+                ("wizard.db", "wizard.db-shm", "wizard.db-wal"), 0o600
+            )
+        assert mode(path.parent) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_an_empty_file_is_made_private_and_used(tmp_path: Path) -> None:
+    path = tmp_path / "wizard.db"
+    path.touch(0o644)
+    save(path)
+    assert mode(path) == 0o600
+
+
+def test_the_settings_hold_on_every_connection(tmp_path: Path) -> None:
+    with open_tracker(tmp_path / "wizard.db") as tracker:
+        engine = tracker._engine
+        with engine.connect() as first, engine.connect() as second:
+            for connection in (first, second):
+                pragmas = ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
+                assert [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in pragmas] == [
+                    "wal",
+                    1,
+                    30_000,
+                    1,
+                ]
+
+
+def test_a_write_takes_the_lock_at_its_beginning_and_a_read_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "wizard.db"
+    with (
+        open_tracker(path) as tracker,
+        closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other,
+    ):
+        with tracker._engine.connect() as reading, reading.begin():
+            reading.exec_driver_sql("SELECT count(*) FROM probe")
+            other.execute("BEGIN IMMEDIATE").execute("ROLLBACK")
+        writing = tracker._engine.connect().execution_options(immediate=True)
+        with writing, writing.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+
+
+def test_a_lock_that_is_never_released_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "wizard.db"
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    case = Case("x")
+    with open_tracker(path) as tracker, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TrackerError, match="Another process has been writing"):
+            tracker.save_probe(case, judged(case))
+        other.execute("ROLLBACK")
+        tracker.save_probe(case, judged(case))
+
+
+# --- other schemas -------------------------------------------------------------------------------
+
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("probe") as table:
+        table.add_column(sa.Column("note", sa.Text(), nullable=True))
+        table.alter_column("source", nullable=True)
+    {more}
+"""
+
+
+@pytest.fixture
+def with_second_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what makes 0002 the newest schema; its argument is a last statement of the migration."""
+
+    def arrange(more: str = "") -> None:
+        folder = tmp_path / "migrations with 100% more"
+        (folder / "versions").mkdir(parents=True)
+        for source in ("env.py", "versions/r0001_probes.py"):
+            (folder / source).write_bytes((migrations.FOLDER / source).read_bytes())
+        (folder / "versions" / "r0002_note.py").write_text(SECOND.format(more=more))
+        monkeypatch.setattr(migrations, "FOLDER", folder)
+        monkeypatch.setattr(database, "HEAD", "0002")
+
+    return arrange
+
+
+def rows(path: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as raw:
+        return raw.execute(query).fetchall()
+
+
+def test_an_older_database_is_backed_up_and_migrated(
+    tmp_path: Path, with_second_migration: Callable[[], None]
+) -> None:
+    path = tmp_path / "wizard.db"
+    kept = save(path, "precious")
+    with_second_migration()
+    with open_tracker(path) as tracker:
+        assert tracker.read_only is None
+        probe = tracker.probe(kept)
+        assert probe is not None
+        assert probe.case.prompt == "precious"
+        case = Case("after")
+        assert tracker.save_probe(case, judged(case)) > kept
+    assert rows(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert rows(path, "SELECT note FROM probe") == [(None,), (None,)]
+    (backup,) = tmp_path.glob("wizard.db.backup-*")
+    assert mode(backup) == 0o600
+    assert rows(backup, "SELECT version_num, prompt FROM alembic_version, probe") == [("0001", "precious")]
+    open_tracker(path).close()
+    assert len(list(tmp_path.glob("wizard.db.backup-*"))) == 1
+
+
+@pytest.mark.parametrize("more", ["raise ValueError('half way')", "op.execute('DELETE FROM probe')"])
+def test_a_migration_that_fails_changes_nothing(
+    tmp_path: Path, with_second_migration: Callable[[str], None], more: str
+) -> None:
+    path = tmp_path / "wizard.db"
+    save(path, "precious")
+    with_second_migration(more)
+    with pytest.raises(TrackerError, match="could not be brought to schema 0002") as caught:
+        open_tracker(path)
+    (backup,) = tmp_path.glob("wizard.db.backup-*")
+    assert str(backup) in caught.value.kept
+    assert rows(path, "SELECT version_num, prompt FROM alembic_version, probe") == [("0001", "precious")]
+
+
+@pytest.mark.parametrize("revision", ["0099", "a1b2c3", "00001"])
+def test_a_newer_database_can_be_read_but_not_written(tmp_path: Path, revision: str) -> None:
+    path = tmp_path / "wizard.db"
+    kept = save(path)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    case = Case("y")
+    with open_tracker(path) as tracker:
+        assert tracker.read_only is not None
+        assert f"schema {revision}" in tracker.read_only
+        assert tracker.probe(kept) is not None
+        with pytest.raises(TrackerError, match="nothing will be saved"):
+            tracker.save_probe(case, judged(case))
+        with tracker._engine.connect() as connection, pytest.raises(Exception, match="readonly"):
+            connection.exec_driver_sql("DELETE FROM probe")
+        assert tracker.count() == 1
+    assert not list(tmp_path.glob("*.backup-*"))
+
+
+def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "wizard.db"
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("CREATE TABLE theirs (a)")
+    content = path.read_bytes()
+    with pytest.raises(TrackerError, match="not one of Wizard101's.*left as it is"):
+        open_tracker(path)
+    assert path.read_bytes() == content
+
+
+# --- files that cannot be used -------------------------------------------------------------------
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "wizard.db"
+    path.write_text("my notes, " * 1000)
+    (tmp_path / "wizard.db.backup-20260101T000000Z").touch()
+    with pytest.raises(TrackerError, match="is damaged or is not a database") as caught:
+        open_tracker(path)
+    assert "backup-20260101T000000Z" in caught.value.hint
+    assert path.read_text() == "my notes, " * 1000
+    assert not (tmp_path / "wizard.db-wal").exists()
+
+
+def test_a_damaged_database_is_explained_when_the_damage_is_met(tmp_path: Path) -> None:
+    path = tmp_path / "wizard.db"
+    for number in range(50):
+        save(path, f"{number} " * 500)
+    content = bytearray(path.read_bytes())
+    content[4096 * 2 :] = b"\xff" * (len(content) - 4096 * 2)
+    path.write_bytes(content)
+    with pytest.raises(TrackerError, match="is damaged"), open_tracker(path) as tracker:
+        tracker.probes()
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrackerError, match="cannot be opened.*--db"):
+        open_tracker(tmp_path / "file" / "wizard.db")
+    with pytest.raises(TrackerError, match=r"cannot be written.*--db"):
+        open_tracker(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_explained(tmp_path: Path) -> None:
+    save(tmp_path / "wizard.db")
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(TrackerError, match="Make its folder writable"):
+            open_tracker(tmp_path / "other.db")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+# --- several processes ---------------------------------------------------------------------------
+
+WRITER = """
+import sys
+from pathlib import Path
+import engine.tracker.probes
+from engine.cases import Case
+from engine.tracker import open_tracker
+from tests.engine.tracking import judged
+path, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(count):
+    case = Case(f"{name} {number}")
+    with open_tracker(path) as tracker:
+        tracker.save_probe(case, judged(case))
+        tracker.probes(contains=name)
+"""
+
+
+def test_processes_that_create_and_write_at_once_never_meet_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "wizard.db"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), f"writer{name}", "60"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in range(4)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    results = [(writer.communicate(timeout=100)[1], writer.returncode) for writer in writers]
+    assert results == [("", 0)] * 4
+    with open_tracker(path) as tracker:
+        assert tracker.count() == 240
+        assert len(tracker.probes(contains="writer2", limit=100)) == 60
