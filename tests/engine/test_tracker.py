@@ -251,7 +251,7 @@ def test_events_of_the_future_are_explained(tracker: Tracker, tmp_path: Path) ->
     probe_id = save(tracker, "x")
     with sqlite3.connect(tmp_path / "wizard.db") as raw:
         raw.execute("UPDATE probe_stream SET events = x'00'")
-    with pytest.raises(TrackerError, match="events of probe 1 .* newer version"):
+    with pytest.raises(TrackerError, match=r"events of probe 1 .* newer version"):
         tracker.probe(probe_id)
     assert len(tracker.probes()) == 1
 

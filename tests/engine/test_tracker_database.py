@@ -229,7 +229,7 @@ def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as raw, raw:
         raw.execute("CREATE TABLE theirs (a)")
     content = path.read_bytes()
-    with pytest.raises(TrackerError, match="not one of Wizard101's.*left as it is"):
+    with pytest.raises(TrackerError, match=r"not one of Wizard101's.*left as it is"):
         open_tracker(path)
     assert path.read_bytes() == content
 
@@ -262,7 +262,7 @@ def test_a_damaged_database_is_explained_when_the_damage_is_met(tmp_path: Path) 
 
 def test_a_folder_that_cannot_be_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(TrackerError, match="cannot be opened.*--db"):
+    with pytest.raises(TrackerError, match=r"cannot be opened.*--db"):
         open_tracker(tmp_path / "file" / "wizard.db")
     with pytest.raises(TrackerError, match=r"cannot be written.*--db"):
         open_tracker(tmp_path)

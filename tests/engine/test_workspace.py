@@ -65,7 +65,7 @@ def test_arguments_come_before_variables_and_those_before_the_folder(tmp_path: P
 
 
 def test_what_was_asked_for_must_be_usable(tmp_path: Path) -> None:
-    with pytest.raises(WorkspaceError, match="WIZARD_POLICIES.*holds no policies.*init DIR"):
+    with pytest.raises(WorkspaceError, match=r"WIZARD_POLICIES.*holds no policies.*init DIR"):
         find_workspace(start=tmp_path, env={"WIZARD_POLICIES": "nowhere"})
     with pytest.raises(WorkspaceError, match="is a folder") as caught:
         find_workspace(tmp_path, start=tmp_path, env={})
