@@ -20,7 +20,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    literal_column,
     or_,
     select,
     table,
@@ -35,7 +34,7 @@ from engine.policies.load import Policy
 from engine.tracker.database import explained, open_database
 from engine.tracker.encoding import load_cut_text, pack_events, store_text, unpack_events
 from engine.tracker.records import STOPPED, PolicyVersion, Probe, ProbeSummary, TrackerError
-from engine.tracker.schema import FaithfulText, PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
+from engine.tracker.schema import PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
 
 EXCERPT = 200
 """Length of a summary's excerpt, in code points."""
@@ -147,21 +146,18 @@ class Tracker:
         """
         query = select(*_SUMMARY).limit(limit)
         newest_first: Any = col(ProbeRow.id)
-        plus = ""
         if contains:
             query = query.where(_holds(contains))
             if trigrams := _trigrams(contains):
                 query = query.join(_SEARCH, _SEARCH.c.rowid == col(ProbeRow.id))
                 query = query.where(text("probe_search MATCH :trigrams").bindparams(trigrams=trigrams))
                 newest_first = _SEARCH.c.rowid
-                # A plus keeps SQLite from walking the column's index in place of the matches.
-                plus = "+"
         if before is not None:
             query = query.where(newest_first < before)
         if decision is not None:
-            query = query.where(literal_column(f"{plus}probe.decision") == decision.value)
+            query = query.where(col(ProbeRow.decision) == decision.value)
         if guard is not None:
-            query = query.where(literal_column(f"{plus}probe.guard", FaithfulText) == guard)
+            query = query.where(col(ProbeRow.guard) == guard)
         query = query.order_by(newest_first.desc())
         with self._reading() as connection:
             return [_summary(row) for row in connection.execute(query)]
