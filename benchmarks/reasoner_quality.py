@@ -60,13 +60,13 @@ def wilson(rate: float, number: int) -> tuple[float, float]:
 
 
 def f1(positives: Sequence[bool], negatives: Sequence[bool]) -> float:
-    """Return F1 of "blocked", in percent, from what was blocked of the positives and of the negatives."""
+    """Return F1 of "blocked" in percent from what was blocked of positives and of negatives."""
     hits, false_alarms = sum(positives), sum(negatives)
     return 200 * hits / (hits + false_alarms + len(positives)) if hits else 0.0
 
 
 def f1_interval(positives: Sequence[bool], negatives: Sequence[bool]) -> tuple[float, float]:
-    """Return the 95% bootstrap interval of `f1`, over all prompts, with a fixed seed."""
+    """Return the 95% bootstrap interval of `f1` over all prompts; the seed is fixed."""
     rows = [(True, blocked) for blocked in positives] + [(False, blocked) for blocked in negatives]
     chance = random.Random(101)
     values = []
@@ -90,8 +90,8 @@ def show(name: str, judged: Judged) -> None:
     blocked, escalated = judged.rate(Decision.BLOCK), judged.rate(Decision.ESCALATE)
     low, high = wilson(blocked, number)
     print(
-        f"  {name:26s} n={number:<5d} blocked {blocked:6.1%} [{low:.1%}, {high:.1%}]  escalated {escalated:5.1%}  "
-        f"median {statistics.median(judged.milliseconds) * 1000:.0f} us"
+        f"  {name:26s} n={number:<5d} blocked {blocked:6.1%} [{low:.1%}, {high:.1%}] "
+        f" escalated {escalated:5.1%}  median {statistics.median(judged.milliseconds) * 1000:.0f} us"
     )
 
 

@@ -36,9 +36,7 @@ def main() -> int:
     require(options.data_dir, (TOXIC_CHAT,))
     cases = [Case(prompt) for prompt, _ in guard_prompts(options.data_dir / TOXIC_CHAT)]
     characters = sum(len(case.prompt) for case in cases) / len(cases)
-    print(
-        f"ToxicChat, {len(cases)} prompts of {characters:.0f} characters on average, CPU time of one process"
-    )
+    print(f"ToxicChat, {len(cases)} prompts of {characters:.0f} characters on average, CPU time")
     naive = _naive(options.policies)
     few = cases[:: len(cases) // _NAIVE_PROMPTS]
     naive_rate = _rates(lambda: [naive(case.prompt) for case in few], len(few), 3)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from engine.guards.text import Reading, stems
@@ -58,9 +58,9 @@ class SignalIndex:
                         self._parts.append(words)
                         for word in words:
                             self._bits[word] = self._bits.get(word, 0) | 1 << part_of[words]
-                chain = tuple(part_of[words] for words in pattern.needs)
-                need = sum(1 << part for part in set(chain))
-                filed = _Filed(need, chain, number, pattern)
+                parts = tuple(part_of[words] for words in pattern.needs)
+                need = sum(1 << part for part in set(parts))
+                filed = _Filed(need, parts, number, pattern)
                 for word in pattern.anchor:
                     by_anchor[word].append(filed)
         self._by_anchor = dict(by_anchor)
@@ -90,7 +90,7 @@ class SignalIndex:
         }
         if not candidates:
             return []
-        places = _Places(reading, self._parts, self._needed)
+        places = _Places(reading, self._parts, candidates.values())
         found: dict[int, set[CanonicalSpan]] = {}
         for filed in candidates.values():
             window = places.window(filed)
@@ -108,30 +108,34 @@ class SignalIndex:
 
 
 class _Places:
-    """Where the parts of patterns occur in one text: bit n stands for the n-th word."""
+    """Where the parts of some patterns occur in one text: bit n stands for the n-th word."""
 
-    def __init__(self, reading: Reading, parts: list[frozenset[str]], needed: frozenset[str]) -> None:
+    def __init__(self, reading: Reading, parts: list[frozenset[str]], candidates: Iterable[_Filed]) -> None:
         self._reading = reading
-        self._parts = parts
-        self._of_part: dict[int, int] = {}
-        self._of_word: dict[str, int] = {}
+        self._masks: dict[int, int] = {}
         self._skip = len(reading.tokens) > _MOST_PLACES
         if self._skip:
             return
-        of_word = self._of_word
+        words_of = {part: parts[part] & reading.words for filed in candidates for part in filed.chain}
+        of_word = dict.fromkeys(chain.from_iterable(words_of.values()), 0)
         for place, word in enumerate(reading.tokens):
-            if word in needed:
-                of_word[word] = of_word.get(word, 0) | 1 << place
-        if not reading.canonical.isascii():
-            for place, word in enumerate(reading.tokens):
+            if word in of_word:
+                of_word[word] |= 1 << place
+            if not word.isascii():
                 for stem in stems(word):
-                    of_word[stem] = of_word.get(stem, 0) | 1 << place
+                    if stem in of_word:
+                        of_word[stem] |= 1 << place
+        for part, words in words_of.items():
+            mask = 0
+            for word in words:
+                mask |= of_word[word]
+            self._masks[part] = mask
 
     def window(self, filed: _Filed) -> tuple[int, int] | None:
         """Return between which offsets the parts follow each other closely enough, None if nowhere."""
         if self._skip:
             return 0, len(self._reading.canonical)
-        reached = self._mask(filed.chain[0])
+        reached = self._masks[filed.chain[0]]
         for part, distance in zip(filed.chain[1:], filed.pattern.distances, strict=True):
             spread = reached << 1
             width = 1
@@ -139,17 +143,8 @@ class _Places:
                 step = min(width, distance - width)
                 spread |= spread << step
                 width += step
-            reached = spread & self._mask(part)
+            reached = spread & self._masks[part]
             if not reached:
                 return None
         first = (reached & -reached).bit_length() - 1 - filed.pattern.length
         return self._reading.between(first, reached.bit_length() + filed.pattern.length)
-
-    def _mask(self, part: int) -> int:
-        mask = self._of_part.get(part)
-        if mask is None:
-            mask = 0
-            for word in self._parts[part] & self._reading.words:
-                mask |= self._of_word.get(word, 0)
-            self._of_part[part] = mask
-        return mask

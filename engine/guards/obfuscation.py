@@ -12,6 +12,7 @@ from itertools import pairwise, product
 
 _LEET = re.compile(r"[@$!|*013457](?<=[a-z].)[a-z@$!|*0-9]|[@$0134](?=[a-z][a-z])")
 _REPEATED = re.compile(r"([a-z])\1\1")
+_SPACED = re.compile(r"(?<![a-z0-9])[a-z][^a-z0-9]+[a-z][^a-z0-9]+[a-z](?![a-z0-9])")
 _CHUNK = re.compile(r"[a-z0-9@$!|*]+")
 _READINGS = {
     "@": "a",
@@ -49,7 +50,7 @@ class Token:
 def looks_disguised(folded: str, words: set[str]) -> bool:
     """Return whether it is worth looking for disguised words."""
     return (
-        len(words & _LETTERS) > 1
+        (len(words & _LETTERS) > 1 and _SPACED.search(folded) is not None)
         or _LEET.search(folded) is not None
         or not folded.isascii()
         or _REPEATED.search(folded) is not None
@@ -58,9 +59,13 @@ def looks_disguised(folded: str, words: set[str]) -> bool:
 
 def decode_tokens(folded: str, tokens: list[Token], known: frozenset[str]) -> list[Token]:
     """Return ``tokens`` with disguised words replaced by the ``known`` words they stand for."""
-    decoded = _splice(tokens, _leet_words(folded, known))
-    decoded = [_undo_twins(_undo_repeats(token, known), known) for token in decoded]
-    return _join_spaced(decoded, known)
+    if _LEET.search(folded):
+        tokens = _splice(tokens, _leet_words(folded, known))
+    if _REPEATED.search(folded):
+        tokens = [_undo_repeats(token, known) for token in tokens]
+    if not folded.isascii():
+        tokens = [_undo_twins(token, known) for token in tokens]
+    return _join_spaced(tokens, known)
 
 
 def _leet_words(folded: str, known: frozenset[str]) -> list[Token]:

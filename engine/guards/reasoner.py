@@ -73,11 +73,12 @@ class Reasoner:
         reading = _CaseReading(case, self._knowledge, self.level)
         findings = []
         assessments = []
-        for policy in self.policies:
+        for policy in self.policies if reading.found else ():
             assessment = reading.assess(policy.name)
             if assessment is not None:
                 assessments.append(assessment)
             findings.append(self._finding_of(policy.name, assessment))
+        findings = findings or list(self._clear_findings.values())
         return _verdict(findings, assessments, reading, began)
 
     async def judge(self, case: Case) -> AsyncIterator[Event]:

@@ -119,7 +119,7 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
 
 
 def expand_list(entries: list[str], inflected: bool) -> frozenset[Phrase]:
-    """Return the phrases of a word list, if ``inflected`` with all forms of entries without ``=`` before them.
+    """Return the phrases of a word list, if ``inflected`` with all forms of entries without ``=``.
 
     Raises:
         PatternError: if an entry has no word in it.
