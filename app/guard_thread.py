@@ -7,6 +7,7 @@ draws; a guard that computes for seconds on end delays no key.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -53,6 +54,7 @@ class GuardThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._preparing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
     def judge(self, case: Case, choice: GuardChoice) -> Judging:
@@ -60,6 +62,10 @@ class GuardThread:
         judging = Judging(case, choice)
         self._running_loop().call_soon_threadsafe(self._begin, judging)
         return judging
+
+    def prepare(self, choice: GuardChoice) -> None:
+        """Make the guard and warm it up, if it can be, while a case is being written. Returns at once."""
+        self._running_loop().call_soon_threadsafe(self._begin_to_prepare, choice)
 
     def stop(self, judging: Judging) -> None:
         """Cancel: the guard's generator is closed, which stops the work itself. Returns at once."""
@@ -76,10 +82,13 @@ class GuardThread:
 
     def close(self, patience_s: float = 1.0) -> None:
         """Stop everything and give the guard's connections back, or give up waiting after ``patience_s``."""
-        if self._loop is None or self._thread is None:
+        loop, self._loop = self._loop, None
+        if loop is None or self._thread is None:
             return
-        asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+        asyncio.run_coroutine_threadsafe(self._wind_up(), loop)
         self._thread.join(patience_s)
+        if not self._thread.is_alive():
+            loop.close()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -88,7 +97,25 @@ class GuardThread:
             self._thread.start()
         return self._loop
 
+    def _begin_to_prepare(self, choice: GuardChoice) -> None:
+        self._end_preparing()
+        self._preparing = asyncio.get_running_loop().create_task(self._prepare(choice))
+
+    def _end_preparing(self) -> None:
+        if self._preparing is not None:
+            self._preparing.cancel()
+            self._preparing = None
+
+    async def _prepare(self, choice: GuardChoice) -> None:
+        """What goes wrong here goes wrong again when a case is judged, and is told then."""
+        with contextlib.suppress(Exception):
+            async with self._turn:
+                warm = getattr(await self._guard_for(choice), "warm", None)
+                if warm is not None:
+                    await warm()
+
     def _begin(self, judging: Judging) -> None:
+        self._end_preparing()
         task = asyncio.get_running_loop().create_task(self._judge(judging))
         self._tasks[id(judging)] = task
         task.add_done_callback(lambda _: self._tasks.pop(id(judging), None))
@@ -129,6 +156,7 @@ class GuardThread:
             await guard.aclose()
 
     async def _wind_up(self) -> None:
+        self._end_preparing()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -220,6 +220,7 @@ class ProbeScreen(Screen[None]):
     def _model_chosen(self, spec: str | None) -> None:
         if spec is not None:
             self._choose(replace(self.choice, kind="gauntlet", model_spec=spec))
+            self.wizard.guards.prepare(self.choice)
 
     def _choose(self, choice: GuardChoice) -> None:
         self.choice = choice

@@ -114,7 +114,7 @@ def _verdict(judgement: Judgement, verdict: Verdict, remark: str, width: int) ->
     reasons = [finding.policy.replace("_", " ") for finding in verdict.policies if finding.violation]
     if verdict.status is not Status.OK:
         reasons.insert(0, verdict.status.value)
-    reasons += [f"{task} {label.value}" for task, label in labels if label is not None]
+    told = [f"{task} {label.value}" for task, label in labels if label is not None]
     first = Content.assemble(
         (f" {words} ", _STYLES[verdict.decision]),
         (f"  {score_words(verdict.score)}", "bold"),
@@ -122,7 +122,11 @@ def _verdict(judgement: Judgement, verdict: Verdict, remark: str, width: int) ->
     )
     remark = visible(remark, keep_newlines=False)
     first = first.truncate(max(width - len(remark) - 2, 20), ellipsis=True, pad=True)
-    second = _styled("  " + " · ".join(_facts(judgement, verdict)), "$text-muted")
+    second = Content.assemble(
+        "  ",
+        _styled(" · ".join(told) + "   " if told else "", ""),
+        _styled(" · ".join(_facts(judgement, verdict)), "$text-muted"),
+    )
     return [
         Content.assemble(first, ("  " + remark, "$text-muted")),
         second.truncate(max(width, 20), ellipsis=True),
