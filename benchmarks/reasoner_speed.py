@@ -36,7 +36,7 @@ def main() -> int:
     require(options.data_dir, (TOXIC_CHAT,))
     cases = [Case(prompt) for prompt, _ in guard_prompts(options.data_dir / TOXIC_CHAT)]
     characters = sum(len(case.prompt) for case in cases) / len(cases)
-    print(f"ToxicChat, {len(cases)} prompts of {characters:.0f} characters on average, CPU time")
+    print(f"ToxicChat, {len(cases)} prompts, {characters:.0f} characters on average")
     naive = _naive(options.policies)
     few = cases[:: len(cases) // _NAIVE_PROMPTS]
     naive_rate = _rates(lambda: [naive(case.prompt) for case in few], len(few), 3)[0]
@@ -52,9 +52,7 @@ def main() -> int:
             f"{median / naive_rate:.0f} times the naive loop, {1e6 / median:.1f} microseconds a prompt"
         )
         passed &= best >= target and best >= naive_rate * _LEAST_RATIO
-    print(
-        f"targets: {_TARGETS[Level.LOW]:,} at low, {_TARGETS[Level.HIGH]:,} at high, {_LEAST_RATIO} times naive"
-    )
+    print(f"targets: {_TARGETS[Level.LOW]:,} low, {_TARGETS[Level.HIGH]:,} high, {_LEAST_RATIO} times naive")
     print("all met" if passed else "MISSED")
     return 0 if passed else 1
 
