@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from engine.cases import Case
 from engine.events import Event
@@ -110,9 +110,8 @@ class GuardThread:
         """What goes wrong here goes wrong again when a case is judged, and is told then."""
         with contextlib.suppress(Exception):
             async with self._turn:
-                warm = getattr(await self._guard_for(choice), "warm", None)
-                if warm is not None:
-                    await warm()
+                guard = await self._guard_for(choice)
+                await guard.warm()
 
     def _begin(self, judging: Judging) -> None:
         self._end_preparing()
@@ -129,13 +128,10 @@ class GuardThread:
         try:
             async with self._turn:
                 guard = await self._guard_for(judging.choice)
-                judging.policies = getattr(guard, "policies", ())
-                events = cast("AsyncGenerator[Event, None]", guard.judge(judging.case))
-                try:
+                judging.policies = guard.policies
+                async with contextlib.aclosing(guard.judge(judging.case)) as events:
                     async for event in events:
                         judging.events.append(event)
-                finally:
-                    await events.aclose()
         except Exception as error:
             judging.error = error
         finally:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from contextlib import aclosing, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +15,7 @@ from app.cli.exits import Exit, exit_of_judgement, say
 from engine.cases import Case
 from engine.events import Event, VerdictReached, encode, to_jsonable
 from engine.guards.base import Guard
+from engine.models.base import ModelError
 from engine.policies.load import Policy
 from engine.workspace import Workspace
 
@@ -31,10 +33,13 @@ async def judge_file(
     worst = Exit.DONE
     journal = _Journal(workspace, guard.policies)
     try:
+        with suppress(ModelError):  # the first case meets the same failure, and reports it
+            await guard.warm()
         with _progress_bar() as bar:
             task = bar.add_task("judging", total=len(cases))
             for number, case in enumerate(cases, 1):
-                events = [event async for event in guard.judge(case)]
+                async with aclosing(guard.judge(case)) as judging:
+                    events = [event async for event in judging]
                 _print(events, with_events)
                 await journal.add(case, events)
                 bar.update(task, completed=number)

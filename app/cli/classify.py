@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
@@ -136,9 +137,10 @@ async def _judge_one(
 ) -> int:
     judged: list[Event] = []
     try:
-        async for event in guard.judge(case):
-            judged.append(event)
-            show(event)
+        async with aclosing(guard.judge(case)) as events:
+            async for event in events:
+                judged.append(event)
+                show(event)
     finally:
         await guard.aclose()
     code = exit_of_judgement(judged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol, TypeVar
 
 from engine.cases import Case
@@ -36,7 +36,14 @@ class Guard(Protocol):
         """The exact texts it judges by; their hashes are those in its `Started`."""
         ...
 
-    def judge(self, case: Case) -> AsyncIterator[Event]: ...
+    def judge(self, case: Case) -> AsyncGenerator[Event, None]: ...
+
+    async def warm(self) -> None:
+        """Do what makes the first judgement quicker, if there is anything; never needed.
+
+        Raises:
+            engine.models.base.ModelError: if the back end fails.
+        """
 
     async def aclose(self) -> None:
         """Give back connections and memory."""

@@ -60,6 +60,9 @@ from engine.policies.load import Policy
 
 _TOP_LOGPROBS = 20  # the most that Ollama and OpenAI-compatible servers give
 
+ANSWER_LIMIT = 200
+"""Code points of answer after which it is no verdict word, whatever follows: the model is stopped."""
+
 
 @dataclass(slots=True)
 class _Lane:
@@ -72,6 +75,11 @@ class _Lane:
     finish: FinishChunk | None = None
     failure: ModelError | None = None
     finding: Finding = field(init=False)
+
+    @property
+    def rambles(self) -> bool:
+        """Whether the answer has run on too long to be a verdict word."""
+        return sum(map(len, self.answer)) > ANSWER_LIMIT
 
     def __post_init__(self) -> None:
         self.finding = Finding(self.policy.name, violation=None, status=Status.ERROR)
@@ -223,6 +231,8 @@ class Gauntlet:
             async with asyncio.timeout(self._timeout_s), self._chat(request) as chunks:
                 async for chunk in chunks:
                     arrivals.put_nowait(lane.take(chunk, stream))
+                    if lane.rambles:
+                        break
         except TimeoutError:
             lane.failure = self._out_of_time()
         except ModelError as error:
@@ -311,6 +321,8 @@ def _problem(lane: _Lane) -> tuple[Status, str]:
         status = Status.TIMEOUT if isinstance(failure, ModelTimeout) else Status.ERROR
         hint = f" ({failure.hint.rstrip('.')})" if failure.hint else ""
         return status, f"{str(failure).rstrip('.')}{hint}."
+    if lane.rambles:
+        return Status.UNPARSABLE, "The answer ran on without being a verdict word, and was stopped."
     if lane.finish is None:
         return Status.ERROR, "The back end cut the answer off."
     if lane.finish.reason is FinishReason.LENGTH:

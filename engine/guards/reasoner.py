@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -81,7 +81,7 @@ class Reasoner:
         findings = findings or list(self._clear_findings.values())
         return _verdict(findings, assessments, reading, began)
 
-    async def judge(self, case: Case) -> AsyncIterator[Event]:
+    async def judge(self, case: Case) -> AsyncGenerator[Event, None]:
         """Judge the case, showing each step."""
         stream = Stream()
         began = time.perf_counter()
@@ -118,6 +118,9 @@ class Reasoner:
         ):
             yield stream.event(LabelParsed, task=task, label=None if label is None else label.value)
         yield stream.event(VerdictReached, verdict=verdict)
+
+    async def warm(self) -> None:
+        """Do nothing: the signals were read when the reasoner was made."""
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to give back."""

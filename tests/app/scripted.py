@@ -115,6 +115,9 @@ class ScriptedGuard:
         )
         yield stream.event(VerdictReached, verdict=verdict)
 
+    async def warm(self) -> None:
+        """Do nothing."""
+
     async def aclose(self) -> None:
         self.closed.set()
 
