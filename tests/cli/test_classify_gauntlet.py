@@ -141,7 +141,6 @@ def test_a_real_small_model_judges_through_every_back_end(
     verdict = verdict_of(run)
     assert run.returncode == 0, run.stderr
     assert [policy["policy"] for policy in verdict["policies"]] == ["illegal", "violence"]
-    assert verdict["usage"]["prompt_tokens"] > 2 * 400
-    assert verdict["usage"]["completion_tokens"] >= 2
-    clean = all(policy["status"] == "ok" for policy in verdict["policies"])
-    assert verdict["status"] == "ok" if clean else verdict["decision"] != "allow"
+    statuses = {policy["status"] for policy in verdict["policies"]}
+    assert statuses <= {"ok", "unparsable"}
+    assert statuses == {"ok"} or (verdict["decision"], verdict["status"]) == ("escalate", "unparsable")

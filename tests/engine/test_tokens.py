@@ -13,7 +13,6 @@ import pytest
 
 from engine.policies.load import load_policies
 from engine.policies.tokens import TOKEN_BAND, estimate_tokens
-from engine.workspace import default_models_dir
 
 FOLDER = Path(__file__).resolve().parents[2] / "policies"
 TEXTS = {policy.name: policy.text for policy in load_policies(FOLDER)}
@@ -93,15 +92,12 @@ def test_policy_by_the_tokenizer_of_gpt_oss(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def smollm2() -> Count:
+def smollm2_tokens(smollm2: Path) -> Count:
     """Count tokens as SmolLM2 does, by the tokenizer inside its GGUF file."""
     xllamacpp = pytest.importorskip("xllamacpp", reason="pip install 'wizard101[local]'")
-    path = next(default_models_dir().rglob("SmolLM2*.gguf"), None)
-    if path is None:
-        pytest.skip("SmolLM2 is not in the models folder: wizard101 models pull smollm2")
     key = secrets.token_urlsafe(32)
     params = xllamacpp.CommonParams()
-    params.model.path = str(path)
+    params.model.path = str(smollm2)
     params.n_ctx = 512
     params.warmup = False
     params.verbosity = -1
@@ -121,8 +117,9 @@ def smollm2() -> Count:
     return count
 
 
+@pytest.mark.xdist_group("smollm2")
 @pytest.mark.parametrize("name", TEXTS)
-def test_policy_by_the_tokenizer_of_smollm2(name: str, smollm2: Count) -> None:
-    count = smollm2(TEXTS[name])
+def test_policy_by_the_tokenizer_of_smollm2(name: str, smollm2_tokens: Count) -> None:
+    count = smollm2_tokens(TEXTS[name])
     assert FEWEST <= count <= MOST
     assert within(0.05, estimate_tokens(TEXTS[name]) * SMOLLM2_RATIO, count)
