@@ -131,7 +131,7 @@ async def _back_ends(models_dir: Path) -> list[Check]:
             "models",
             option.spec or option.label,
             option.reachability.ok,
-            " ".join(part for part in (option.reachability.detail, option.reachability.hint) if part),
+            "; ".join(part for part in (option.reachability.detail, option.reachability.hint) if part),
         )
         for option in await discover(models_dir)
     ]

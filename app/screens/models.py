@@ -122,8 +122,10 @@ class ModelScreen(ModalScreen[str | None]):
 
     def why_not(self, name: str) -> str | None:
         """Return why an action cannot be done now, or None if it can."""
-        if name != "use_model" or self._spec.value.strip():
+        if name != "use_model":
             return None
+        if typed := self._spec.value.strip():
+            return _why_no_spec(typed)
         option = self._chosen
         if option is None or not option.spec:
             return "Choose a model that is ready, or type a model's spec."
@@ -141,3 +143,13 @@ class ModelScreen(ModalScreen[str | None]):
     @on(PickList.Picked)
     def _picked(self) -> None:
         self._show_detail()
+
+
+def _why_no_spec(text: str) -> str | None:
+    from engine.models.registry import ModelSpecError, parse_spec
+
+    try:
+        parse_spec(text)
+    except ModelSpecError as error:
+        return str(error)
+    return None

@@ -48,7 +48,7 @@ async def _ollama() -> list[ModelOption]:
         hint = (
             error.hint
             if shutil.which("ollama")
-            else "install it from https://ollama.com, then `ollama serve`"
+            else "install Ollama, then run `ollama serve`"
         )
         return [_absent("Ollama", str(error), hint)]
     finally:
