@@ -45,11 +45,7 @@ async def _ollama() -> list[ModelOption]:
     except TimeoutError:
         return [_absent("Ollama", f"{client.url} does not answer", NOT_RUNNING_HINT)]
     except ModelError as error:
-        hint = (
-            error.hint
-            if shutil.which("ollama")
-            else "install Ollama, then run `ollama serve`"
-        )
+        hint = error.hint if shutil.which("ollama") else "install Ollama, then run `ollama serve`"
         return [_absent("Ollama", str(error), hint)]
     finally:
         await client.aclose()
