@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
-from typing import NamedTuple
+from itertools import islice
 
 from engine.guards.text import Reading, stems
 from engine.policies.patterns import Pattern
@@ -14,17 +12,9 @@ from engine.policies.signals import Signal
 
 _MOST_SPANS = 1000
 _MOST_PLACES = 4000
+_STEPS = 4
 
 CanonicalSpan = tuple[int, int]
-
-
-class _Filed(NamedTuple):
-    """A pattern, the parts it needs as bits and in order, and the number of its signal."""
-
-    need: int
-    chain: tuple[int, ...]
-    number: int
-    pattern: Pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,112 +29,142 @@ class Match:
 class SignalIndex:
     """The patterns of many signals, of one or more owners (policies).
 
-    Each pattern is filed under the words of its rarest part. A text that has none of those words is done
-    with at once. Then the other parts are checked as bits of one number, then the distances between the
-    parts with one number per part that has a bit for every place in the text; what is left is searched for.
+    Every word has a number whose bits say which patterns need it, and in which of their parts. Together the
+    numbers of a text's words tell the patterns of which every part occurs: for most texts none. Then the
+    distances between the parts are checked with one number per part that has a bit for every place in the
+    text. Only the stretches that are left are searched with the pattern's expression.
     """
 
     def __init__(self, signals: Iterable[tuple[str, Signal]]) -> None:
         self._signals = tuple(signals)
+        self._patterns: list[tuple[int, Pattern]] = [
+            (number, pattern)
+            for number, (_, signal) in enumerate(self._signals)
+            for pattern in signal.patterns
+        ]
+        count = len(self._patterns)
         self._bits: dict[str, int] = {}
-        self._parts: list[frozenset[str]] = []
-        by_anchor: dict[str, list[_Filed]] = defaultdict(list)
-        part_of: dict[frozenset[str], int] = {}
-        for number, (_, signal) in enumerate(self._signals):
-            for pattern in signal.patterns:
-                for words in pattern.needs:
-                    if words not in part_of:
-                        part_of[words] = len(self._parts)
-                        self._parts.append(words)
-                        for word in words:
-                            self._bits[word] = self._bits.get(word, 0) | 1 << part_of[words]
-                parts = tuple(part_of[words] for words in pattern.needs)
-                need = sum(1 << part for part in set(parts))
-                filed = _Filed(need, parts, number, pattern)
-                for word in pattern.anchor:
-                    by_anchor[word].append(filed)
-        self._by_anchor = dict(by_anchor)
-        self._anchors = frozenset(self._by_anchor)
+        self._unneeded = 0
+        for place, (_, pattern) in enumerate(self._patterns):
+            for step in range(_STEPS):
+                bit = 1 << (step * count + place)
+                if step >= len(pattern.needs):
+                    self._unneeded |= bit
+                    continue
+                for word in pattern.needs[step]:
+                    self._bits[word] = self._bits.get(word, 0) | bit
         self._needed = frozenset(self._bits)
-
-    @property
-    def words(self) -> frozenset[str]:
-        """Every plain word in any of the patterns."""
-        return frozenset(
-            word for _, signal in self._signals for pattern in signal.patterns for word in pattern.words
-        )
+        self._longest = max((pattern.length for _, pattern in self._patterns), default=0)
+        self._all = (1 << count) - 1
 
     def search(self, reading: Reading) -> list[Match]:
         """Return the signals found in the text, in their order."""
-        hits = self._anchors & reading.words
-        if not hits:
-            return []
-        present = 0
-        for word in self._needed & reading.words:
-            present |= self._bits[word]
-        candidates = {
-            id(filed): filed
-            for word in hits
-            for filed in self._by_anchor[word]
-            if filed.need & present == filed.need
-        }
+        candidates = self._candidates(reading.words)
         if not candidates:
             return []
-        places = _Places(reading, self._parts, candidates.values())
+        spans: dict[int, list[CanonicalSpan]] = {}
+        for begin in range(0, len(reading.tokens), _MOST_PLACES):
+            stretch = _Stretch(reading, begin, self._longest)
+            for place in candidates:
+                pattern = self._patterns[place][1]
+                known = spans.get(place, [])
+                if len(known) < _MOST_SPANS:
+                    new = stretch.find(pattern, known[-1][1] if known else 0, _MOST_SPANS - len(known))
+                    if new:
+                        spans[place] = known + new
         found: dict[int, set[CanonicalSpan]] = {}
-        for filed in candidates.values():
-            window = places.window(filed)
-            if window is None:
-                continue
-            spans = [
-                match.span() for match in islice(filed.pattern.find(reading.canonical, *window), _MOST_SPANS)
-            ]
-            if spans:
-                found.setdefault(filed.number, set()).update(spans)
+        for place, of_pattern in spans.items():
+            found.setdefault(self._patterns[place][0], set()).update(of_pattern)
         return [
-            Match(*self._signals[number], tuple(sorted(spans)[:_MOST_SPANS]))
-            for number, spans in sorted(found.items())
+            Match(*self._signals[number], tuple(sorted(found[number])[:_MOST_SPANS]))
+            for number in sorted(found)
         ]
 
+    def _candidates(self, words: set[str]) -> list[int]:
+        """Return the patterns of which every part (of the first few) has a word among ``words``."""
+        present = self._unneeded
+        bits = self._bits
+        for word in self._needed & words:
+            present |= bits[word]
+        count = len(self._patterns)
+        complete = self._all
+        for _ in range(_STEPS):
+            complete &= present
+            if not complete:
+                return []
+            present >>= count
+        candidates = []
+        while complete:
+            candidates.append(complete.bit_length() - 1)
+            complete ^= 1 << candidates[-1]
+        return candidates
 
-class _Places:
-    """Where the parts of some patterns occur in one text: bit n stands for the n-th word."""
 
-    def __init__(self, reading: Reading, parts: list[frozenset[str]], candidates: Iterable[_Filed]) -> None:
+class _Stretch:
+    """Some thousand words of a text: which parts of patterns occur where.
+
+    In the numbers called masks, bit n stands for the n-th word from the stretch's first. They also cover
+    ``margin`` words before and behind the stretch, so that no match is cut.
+    """
+
+    def __init__(self, reading: Reading, begin: int, margin: int) -> None:
         self._reading = reading
-        self._masks: dict[int, int] = {}
-        self._skip = len(reading.tokens) > _MOST_PLACES
-        if self._skip:
-            return
-        words_of = {part: parts[part] & reading.words for filed in candidates for part in filed.chain}
-        of_word = dict.fromkeys(chain.from_iterable(words_of.values()), 0)
-        for place, word in enumerate(reading.tokens):
-            if word in of_word:
-                of_word[word] |= 1 << place
-            if not word.isascii():
+        self._first = max(begin - margin, 0)
+        self._own = ((1 << _MOST_PLACES) - 1) << (begin - self._first)
+        places: dict[str, int] = {}
+        bit = 1
+        for word in reading.tokens[self._first : begin + _MOST_PLACES + margin]:
+            places[word] = places.get(word, 0) | bit
+            bit <<= 1
+        if not reading.canonical.isascii():
+            for word, mask in tuple(places.items()):
                 for stem in stems(word):
-                    if stem in of_word:
-                        of_word[stem] |= 1 << place
-        for part, words in words_of.items():
-            mask = 0
-            for word in words:
-                mask |= of_word[word]
-            self._masks[part] = mask
+                    places[stem] = places.get(stem, 0) | mask
+        self._places = places
+        self._words = frozenset(places)
+        self._masks: dict[frozenset[str], int] = {}
 
-    def window(self, filed: _Filed) -> tuple[int, int] | None:
-        """Return between which offsets the parts follow each other closely enough, None if nowhere."""
-        if self._skip:
-            return 0, len(self._reading.canonical)
-        reached = self._masks[filed.chain[0]]
-        for part, distance in zip(filed.chain[1:], filed.pattern.distances, strict=True):
+    def find(self, pattern: Pattern, start: int, most: int) -> list[CanonicalSpan]:
+        """Return where the pattern matches from the offset ``start`` on, at most so many times."""
+        spans: list[CanonicalSpan] = []
+        for begin, end in self._windows(pattern):
+            matches = pattern.find(self._reading.canonical, max(begin, start), end)
+            spans += [match.span() for match in islice(matches, most - len(spans))]
+        return spans
+
+    def _windows(self, pattern: Pattern) -> Iterator[CanonicalSpan]:
+        """Yield between which offsets the pattern's parts follow each other closely enough."""
+        reached = self._mask(pattern.needs[0])
+        for words, distance in zip(pattern.needs[1:], pattern.distances, strict=True):
+            if not reached:
+                return
             spread = reached << 1
             width = 1
             while width < distance:
                 step = min(width, distance - width)
                 spread |= spread << step
                 width += step
-            reached = spread & self._masks[part]
-            if not reached:
-                return None
-        first = (reached & -reached).bit_length() - 1 - filed.pattern.length
-        return self._reading.between(first, reached.bit_length() + filed.pattern.length)
+            reached = spread & self._mask(words)
+        reached &= self._own
+        while reached:
+            first = last = (reached & -reached).bit_length() - 1
+            reached &= reached - 1
+            while reached:
+                place = (reached & -reached).bit_length() - 1
+                if place - last > 2 * pattern.length:
+                    break
+                last = place
+                reached &= reached - 1
+            yield self._reading.between(
+                self._first + first - pattern.length, self._first + last + 1 + pattern.length
+            )
+
+    def _mask(self, words: frozenset[str]) -> int:
+        """Return where any of the words is."""
+        mask = self._masks.get(words)
+        if mask is None:
+            mask = 0
+            for word in words & self._words:
+                mask |= self._places[word]
+            self._masks[words] = mask
+        return mask

@@ -7,8 +7,8 @@ stay what they are.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import NamedTuple
 
 _LEET = re.compile(r"[@$!|*013457](?<=[a-z].)[a-z@$!|*0-9]|[@$0134](?=[a-z][a-z])")
 _REPEATED = re.compile(r"([a-z])\1\1")
@@ -38,8 +38,7 @@ _LONGEST = 24
 _LONGEST_RUN = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word of the folded text and where it lies in it."""
 
     text: str
@@ -51,7 +50,7 @@ def looks_disguised(folded: str, words: set[str]) -> bool:
     """Return whether it is worth looking for disguised words."""
     return (
         (len(words & _LETTERS) > 1 and _SPACED.search(folded) is not None)
-        or _LEET.search(folded) is not None
+        or (any(map(folded.__contains__, _READINGS)) and _LEET.search(folded) is not None)
         or not folded.isascii()
         or _REPEATED.search(folded) is not None
     )

@@ -38,7 +38,11 @@ from engine.policies.signals import Kind, SignalSet, load_signals
 __all__ = ["Level", "Reasoner"]
 
 _POSITIVE = (Kind.OBVIOUS, Kind.INDICATOR)
-_MODIFYING = (Kind.INTENT, Kind.CONTEXT, Kind.EXCEPTION)
+_MODIFYING = {
+    Level.LOW: (Kind.EXCEPTION,),
+    Level.MEDIUM: (Kind.INTENT, Kind.CONTEXT, Kind.EXCEPTION),
+    Level.HIGH: (Kind.INTENT, Kind.CONTEXT, Kind.EXCEPTION),
+}
 _LEAST_LIKENESS = 0.5
 _REFUSAL_WITHIN = 400
 _SHOWN_SPANS = 20
@@ -63,7 +67,7 @@ class Reasoner:
             )
             for signals in signal_sets
         )
-        self._knowledge = _Knowledge(shared, signal_sets)
+        self._knowledge = _Knowledge(shared, signal_sets, self.level)
         self._clear = nothing_found(self.level)
         self._clear_findings = {policy.name: _finding(policy.name, self._clear) for policy in self.policies}
 
@@ -132,13 +136,14 @@ class Reasoner:
 class _Knowledge:
     """The signals of all policies, indexed."""
 
-    def __init__(self, shared: SignalSet, policies: tuple[SignalSet, ...]) -> None:
+    def __init__(self, shared: SignalSet, policies: tuple[SignalSet, ...], level: Level) -> None:
+        modifying = _MODIFYING[level]
         self.positive = SignalIndex(
             (policy.name, signal) for policy in policies for signal in policy.of(*_POSITIVE)
         )
-        self.shared = SignalIndex(("shared", signal) for signal in shared.of(*_MODIFYING))
+        self.shared = SignalIndex(("shared", signal) for signal in shared.of(*modifying))
         self.own = {
-            policy.name: SignalIndex((policy.name, signal) for signal in policy.of(*_MODIFYING))
+            policy.name: SignalIndex((policy.name, signal) for signal in policy.of(*modifying))
             for policy in policies
         }
         self.examples = ExampleIndex(
@@ -146,8 +151,12 @@ class _Knowledge:
         )
         self.refusals = shared.refusals
         self.negations = shared.negations
-        self.words = self.positive.words.union(
-            self.shared.words, *(index.words for index in self.own.values())
+        self.words = frozenset(
+            word
+            for signals in (shared, *policies)
+            for signal in signals.signals
+            for pattern in signal.patterns
+            for word in pattern.words
         )
 
 

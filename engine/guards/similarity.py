@@ -28,7 +28,7 @@ class ExampleIndex:
 
     def __init__(self, examples: Iterable[tuple[str, Example]]) -> None:
         self._examples = tuple(examples)
-        bags = [frozenset(Reading(example.text).words) for _, example in self._examples]
+        bags = [frozenset(_bag(Reading(example.text))) for _, example in self._examples]
         counts = Counter(word for bag in bags for word in bag)
         total = len(bags) + 1
         self._unknown = math.log(total + 1)
@@ -46,11 +46,12 @@ class ExampleIndex:
 
     def nearest(self, reading: Reading, at_least: float) -> dict[str, Likeness]:
         """Return each owner's most similar example whose likeness is ``at_least`` that."""
-        candidates = {number for word in self._filed & reading.words for number in self._postings[word]}
+        words = _bag(reading)
+        candidates = {number for word in self._filed & words for number in self._postings[word]}
         if not candidates:
             return {}
-        known = self._known & reading.words
-        size = sum(self._weights[word] for word in known) + self._unknown * (len(reading.words) - len(known))
+        known = self._known & words
+        size = sum(self._weights[word] for word in known) + self._unknown * (len(words) - len(known))
         best: dict[str, Likeness] = {}
         for number in sorted(candidates):
             ceiling = min(size, self._sizes[number]) / max(size, self._sizes[number])
@@ -62,3 +63,8 @@ class ExampleIndex:
             if value >= at_least and (owner not in best or value > best[owner].value):
                 best[owner] = Likeness(owner, example, value)
         return best
+
+
+def _bag(reading: Reading) -> set[str]:
+    """Return the words of a text and the marks that end its sentences."""
+    return reading.words.union(reading.tokens)

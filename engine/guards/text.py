@@ -21,6 +21,8 @@ from engine.guards.obfuscation import Token, decode_tokens, looks_disguised
 _SENTENCE_END = r"[.!?;:](?![^\s\"')\]])|\n(?=[ \t\r]*\n)"
 _TOKEN = re.compile(rf"[^\W_]+|{_SENTENCE_END}")
 _ASCII_TOKEN = re.compile(rf"[a-z0-9]+|{_SENTENCE_END}", re.ASCII)
+_WORD = re.compile(r"[^\W_]+")
+_MARKS_APART = {code: " " for code in range(128) if not chr(code).isalnum()}
 _APOSTROPHES = frozenset("'\u2018\u2019\u02bc\u2032\u00b4")
 _SENTENCE_ENDS = {"\u3002": ". ", "\uff01": "! ", "\uff1f": "? ", "\uff1b": "; ", "\uff1a": ": "}
 _PLAIN_LETTERS = {"\u0111": "d", "\u0142": "l", "\u0131": "i", "\u00f8": "o", "\u00e6": "ae", "\u0153": "oe"}
@@ -82,32 +84,47 @@ def stems(word: str) -> list[str]:
 class Reading:
     """A text made ready for matching.
 
-    ``canonical`` is the string that patterns are searched in, ``tokens`` are its words, ``words`` their set.
-    For tokens outside ASCII, ``words`` also holds their stems ("убив*"), which patterns may ask for.
+    ``words`` is the set of its words, for those outside ASCII also their stems ("убив*"), which patterns may
+    ask for. Most texts have none that matter, so everything else waits until it is asked for.
     """
 
-    __slots__ = ("_folded", "_origins", "_starts", "_tokens", "canonical", "source", "tokens", "words")
+    __slots__ = ("_canonical", "_folded", "_origins", "_plain", "_starts", "_tokens", "source", "words")
 
     def __init__(self, source: str, known: frozenset[str] = frozenset()) -> None:
         """Read ``source``. ``known`` are the words that a disguise is decoded to."""
         folded = source.translate(_FOLD)
-        ascii_only = folded.isascii()
-        plain = (_ASCII_TOKEN if ascii_only else _TOKEN).findall(folded)
-        words = set(plain)
         self.source = source
         self._folded = folded
+        self._canonical: str | None = None
+        self._plain: list[str] | None = None
         self._tokens: list[Token] | None = None
         self._starts: list[int] | None = None
         self._origins: list[int] | None = None
+        if folded.isascii():
+            words = set(folded.translate(_MARKS_APART).split())
+        else:
+            words = set(_WORD.findall(folded))
         if known and looks_disguised(folded, words):
             self._tokens = decode_tokens(folded, self._split(), known)
-            plain = [token.text for token in self._tokens]
-            words.update(plain)
-        if not ascii_only:
+            self._plain = [token.text for token in self._tokens]
+            words.update(self._plain)
+        if not folded.isascii():
             words.update(stem for word in tuple(words) for stem in stems(word))
-        self.tokens = plain
-        self.canonical = f" {' '.join(plain)} "
         self.words = words
+
+    @property
+    def tokens(self) -> list[str]:
+        """The words and ends of sentences, in order."""
+        if self._plain is None:
+            self._plain = (_ASCII_TOKEN if self._folded.isascii() else _TOKEN).findall(self._folded)
+        return self._plain
+
+    @property
+    def canonical(self) -> str:
+        """The text that patterns are searched in."""
+        if self._canonical is None:
+            self._canonical = f" {' '.join(self.tokens)} "
+        return self._canonical
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Return the code point offsets in the original of ``canonical[start:end]``."""

@@ -101,7 +101,7 @@ class _State:
     """What counts in one part at some point of the reasoning."""
 
     part: Part
-    modifiers: Sequence[Match] = ()
+    modifiers: Sequence[Match] | None = None
     evidence: list[_Evidence] = field(default_factory=list)
     raised: list[float] = field(default_factory=list)
     lowered: float = 1.0
@@ -235,7 +235,7 @@ def _compare(state: _State) -> list[Found]:
 
 
 def _modifiers(state: _State, kind: Kind) -> list[Match]:
-    if not state.modifiers:
+    if state.modifiers is None:
         state.modifiers = state.part.modifiers()
     return [match for match in state.modifiers if match.signal.kind is kind]
 

@@ -56,14 +56,12 @@ class PatternError(ValueError):
 class Pattern:
     """One compiled pattern.
 
-    ``needs`` are sets of words: a text that matches contains a word of each. ``anchor`` is the one of them
-    that is rarest in ordinary text. A word of the n-th follows one of the set before it by at most
-    ``distances[n - 1]`` words; a match is at most ``length`` words long.
+    ``needs`` are sets of words: a text that matches contains a word of each. A word of the n-th follows one
+    of the set before it by at most ``distances[n - 1]`` words; a match is at most ``length`` words long.
     """
 
     text: str
     needs: tuple[frozenset[str], ...]
-    anchor: frozenset[str]
     distances: tuple[int, ...]
     length: int
     expression: str = field(repr=False)
@@ -110,7 +108,6 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
     return Pattern(
         text=text,
         needs=tuple(needs),
-        anchor=min(needs, key=_commonness),
         distances=tuple(last - first for (first, _), (_, last) in pairwise(places)),
         length=length,
         expression="".join(expression) + "(?= )",
@@ -192,7 +189,3 @@ def _gap_size(digits: str, text: str) -> int:
 
 def _rarest(phrase: Phrase) -> str:
     return max(phrase, key=lambda word: (word not in _COMMON, len(word)))
-
-
-def _commonness(words: frozenset[str]) -> float:
-    return sum(100.0 if word in _COMMON else 1.0 for word in words)
