@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -120,32 +120,12 @@ class _Stretch:
             for word, mask in tuple(places.items()):
                 for stem in stems(word):
                     places[stem] = places.get(stem, 0) | mask
-        self._places = places
-        self._words = frozenset(places)
-        self._masks: dict[frozenset[str], int] = {}
+        self._masks = _Masks(places)
 
     def find(self, pattern: Pattern, start: int, most: int) -> list[CanonicalSpan]:
         """Return where the pattern matches from the offset ``start`` on, at most so many times."""
+        reached = self._reached(pattern) & self._own
         spans: list[CanonicalSpan] = []
-        for begin, end in self._windows(pattern):
-            matches = pattern.find(self._reading.canonical, max(begin, start), end)
-            spans += [match.span() for match in islice(matches, most - len(spans))]
-        return spans
-
-    def _windows(self, pattern: Pattern) -> Iterator[CanonicalSpan]:
-        """Yield between which offsets the pattern's parts follow each other closely enough."""
-        reached = self._mask(pattern.needs[0])
-        for words, distance in zip(pattern.needs[1:], pattern.distances, strict=True):
-            if not reached:
-                return
-            spread = reached << 1
-            width = 1
-            while width < distance:
-                step = min(width, distance - width)
-                spread |= spread << step
-                width += step
-            reached = spread & self._mask(words)
-        reached &= self._own
         while reached:
             first = last = (reached & -reached).bit_length() - 1
             reached &= reached - 1
@@ -155,16 +135,37 @@ class _Stretch:
                     break
                 last = place
                 reached &= reached - 1
-            yield self._reading.between(
+            begin, end = self._reading.between(
                 self._first + first - pattern.length, self._first + last + 1 + pattern.length
             )
+            matches = pattern.find(self._reading.canonical, max(begin, start), end)
+            spans += [match.span() for match in islice(matches, most - len(spans))]
+        return spans
 
-    def _mask(self, words: frozenset[str]) -> int:
-        """Return where any of the words is."""
-        mask = self._masks.get(words)
-        if mask is None:
-            mask = 0
-            for word in words & self._words:
-                mask |= self._places[word]
-            self._masks[words] = mask
+    def _reached(self, pattern: Pattern) -> int:
+        """Return where the last part is, behind all the others and close enough to them."""
+        masks = self._masks
+        reached = masks[pattern.needs[0]]
+        for words, shifts in zip(pattern.needs[1:], pattern.shifts, strict=True):
+            if not reached:
+                return 0
+            reached <<= 1
+            for shift in shifts:
+                reached |= reached << shift
+            reached &= masks[words]
+        return reached
+
+
+class _Masks(dict[frozenset[str], int]):
+    """Where any word of a set is, worked out when asked for."""
+
+    def __init__(self, places: dict[str, int]) -> None:
+        self._places = places
+        self._words = frozenset(places)
+
+    def __missing__(self, words: frozenset[str]) -> int:
+        mask = 0
+        for word in words & self._words:
+            mask |= self._places[word]
+        self[words] = mask
         return mask

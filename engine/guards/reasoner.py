@@ -141,9 +141,10 @@ class _Knowledge:
         self.positive = SignalIndex(
             (policy.name, signal) for policy in policies for signal in policy.of(*_POSITIVE)
         )
-        self.shared = SignalIndex(("shared", signal) for signal in shared.of(*modifying))
-        self.own = {
-            policy.name: SignalIndex((policy.name, signal) for signal in policy.of(*modifying))
+        self.modifying = {
+            policy.name: SignalIndex(
+                (owner.name, signal) for owner in (shared, policy) for signal in owner.of(*modifying)
+            )
             for policy in policies
         }
         self.examples = ExampleIndex(
@@ -174,12 +175,8 @@ class _PartReading:
         if level is Level.HIGH:
             self.likeness = knowledge.examples.nearest(self.reading, _LEAST_LIKENESS)
 
-    @cached_property
-    def _shared_modifiers(self) -> list[Match]:
-        return self._knowledge.shared.search(self.reading)
-
     def modifiers(self, policy: str) -> list[Match]:
-        return self._shared_modifiers + self._knowledge.own[policy].search(self.reading)
+        return self._knowledge.modifying[policy].search(self.reading)
 
     @cached_property
     def refuses(self) -> bool:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import accumulate, count
+from operator import add
 
 from engine.guards.obfuscation import Token, decode_tokens, looks_disguised
 
@@ -138,11 +139,11 @@ class Reading:
     def between(self, first: int, end: int) -> tuple[int, int]:
         """Return the canonical offsets of the words from ``first`` up to ``end``, spaces included."""
         starts = self._token_starts()
-        return starts[max(first, 0)] - 1, starts[min(end, len(starts) - 1)]
+        return starts[first if first > 0 else 0] - 1, starts[end if end < len(starts) else -1]
 
     def _token_starts(self) -> list[int]:
         if self._starts is None:
-            self._starts = list(accumulate((len(token) + 1 for token in self.tokens), initial=1))
+            self._starts = [1, *map(add, accumulate(map(len, self.tokens)), count(2))]
         return self._starts
 
     def _split(self) -> list[Token]:

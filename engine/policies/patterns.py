@@ -57,12 +57,13 @@ class Pattern:
     """One compiled pattern.
 
     ``needs`` are sets of words: a text that matches contains a word of each. A word of the n-th follows one
-    of the set before it by at most ``distances[n - 1]`` words; a match is at most ``length`` words long.
+    of the set before it closely enough: its place is the one after that word's, or as many farther as some
+    of ``shifts[n - 1]`` add up to. A match is at most ``length`` words long.
     """
 
     text: str
     needs: tuple[frozenset[str], ...]
-    distances: tuple[int, ...]
+    shifts: tuple[tuple[int, ...], ...]
     length: int
     expression: str = field(repr=False)
     words: frozenset[str] = field(repr=False)
@@ -108,7 +109,7 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
     return Pattern(
         text=text,
         needs=tuple(needs),
-        distances=tuple(last - first for (first, _), (_, last) in pairwise(places)),
+        shifts=tuple(_shifts(last - first) for (first, _), (_, last) in pairwise(places)),
         length=length,
         expression="".join(expression) + "(?= )",
         words=frozenset(word for word in words if not word.endswith("*")),
@@ -189,3 +190,13 @@ def _gap_size(digits: str, text: str) -> int:
 
 def _rarest(phrase: Phrase) -> str:
     return max(phrase, key=lambda word: (word not in _COMMON, len(word)))
+
+
+def _shifts(distance: int) -> tuple[int, ...]:
+    """Return the numbers of which some, or none, add up to each number below ``distance``."""
+    shifts = []
+    width = 1
+    while width < distance:
+        shifts.append(min(width, distance - width))
+        width += shifts[-1]
+    return tuple(shifts)
