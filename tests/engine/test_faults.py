@@ -34,8 +34,8 @@ from tests.servers.openai_server import OpenAIServer
 
 NAMES = ("harassment", "hate", "illegal", "minors", "self_harm", "violence")
 POLICIES = tuple(Policy(name, f"The policy on {name}.", name.encode().hex(), Path()) for name in NAMES)
-PATIENCE = Patience(first_s=0.6, next_s=0.6)
-POLICY_TIMEOUT_S = 1.2
+PATIENCE = Patience(first_s=1.6, next_s=1.6)
+POLICY_TIMEOUT_S = 3.2
 MODEL = "gpt-oss-safeguard:20b"
 
 THOUGHT: Step = {"thinking": "It asks about knives."}
@@ -64,12 +64,12 @@ FAULTS = {
     "500": refusal(500, "no more memory"),
     "404": Fault(Script(steps=[], status=404, error="no such model"), Status.ERROR, "no (such )?model"),
     "overlong": refusal(400, "the input length exceeds the context length"),
-    "stalls at once": fault(Status.TIMEOUT, r"0\.6 seconds", {"stall": True}),
-    "stalls in thought": fault(Status.TIMEOUT, r"0\.6 seconds", THOUGHT, {"stall": True}),
+    "stalls at once": fault(Status.TIMEOUT, r"1\.6 seconds", {"stall": True}),
+    "stalls in thought": fault(Status.TIMEOUT, r"1\.6 seconds", THOUGHT, {"stall": True}),
     "stalls after the word": fault(
         Status.TIMEOUT, "Answer: SAFE", THOUGHT, {"content": "SAFE"}, {"stall": True}
     ),
-    "never ends": fault(Status.TIMEOUT, r"1\.2 seconds", *[THOUGHT, {"wait_ms": 100}] * 40),
+    "never ends": fault(Status.TIMEOUT, r"3\.2 seconds", *[THOUGHT, {"wait_ms": 100}] * 80),
     "closes at once": fault(Status.ERROR, "connection", {"close": True}),
     "closes in mid-token": fault(
         Status.ERROR, "connection", THOUGHT, {"raw": b'{"message": {"content": "SA'}, {"close": True}
@@ -323,7 +323,7 @@ def test_ollama_allows_only_what_all_six_found_safe(ollama: OllamaServer) -> Non
     @given(outcomes | st.just([CLEAN] * 6))
     def holds(lanes: list[Fault]) -> None:
         ollama.scripts = [only_in(name, lane.script) for name, lane in zip(NAMES, lanes, strict=True)]
-        verdict = verdict_of(asyncio.run(judge(gauntlet(ollama_model(ollama)))))
+        verdict = verdict_of(asyncio.run(judge(Gauntlet(ollama_model(ollama, Patience()), POLICIES))))
         assert (verdict.decision is Decision.ALLOW) == all(lane is CLEAN for lane in lanes)
         assert (verdict.decision is Decision.BLOCK) == (BROKEN in lanes)
         assert [finding.status for finding in verdict.policies] == [lane.status for lane in lanes]

@@ -67,7 +67,7 @@ async def test_nothing_there_is_told_with_what_to_do(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path))
     options = await discover(tmp_path / "none")
     assert [(option.spec, option.reachability.ok) for option in options] == [("", False), ("", False)]
-    assert "install it" in options[0].reachability.hint
+    assert "install Ollama" in options[0].reachability.hint
     assert "models pull smollm2" in options[1].reachability.hint
 
 
