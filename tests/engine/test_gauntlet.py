@@ -416,3 +416,14 @@ async def test_closing_the_guard_closes_the_model() -> None:
     model = Told()
     await Gauntlet(model, POLICIES).aclose()
     assert model.closed
+
+
+async def test_an_answer_that_runs_on_is_stopped_and_never_allows() -> None:
+    rambling: list[Step] = [AnswerChunk("SAFE "), *[AnswerChunk("and so on ")] * 40, 60.0, DONE]
+    model = Told(violence=rambling)
+    verdict = verdict_of(await judge(Gauntlet(model, POLICIES)))
+    finding = verdict.policies[-1]
+    assert (finding.status, finding.violation) == (Status.UNPARSABLE, None)
+    assert "was stopped" in finding.reasoning
+    assert verdict.decision is Decision.ESCALATE
+    assert model.running == []
