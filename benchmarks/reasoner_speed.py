@@ -61,7 +61,7 @@ def _naive(policies: Path) -> Callable[[str], int]:
     """Return a function that counts the patterns all of whose parts occur in the lower-cased text."""
     _, sets = load_signals(policies)
     patterns = [
-        [tuple(need) for need in pattern.needs]
+        [tuple(map(" ".join, need)) for need in pattern.needs]
         for signals in sets
         for signal in signals.of(Kind.OBVIOUS, Kind.INDICATOR)
         for pattern in signal.patterns

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -110,18 +110,18 @@ class Verdict:
     decision: Decision
     guard: str
     status: Status = Status.OK
-    labels: Labels = field(default_factory=Labels)
+    labels: Labels = Labels()
     score: float | None = None
     policies: tuple[Finding, ...] = ()
     model: str | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     latency_ms: float = 0.0
 
     def __post_init__(self) -> None:
         if self.decision is not Decision.ALLOW:
             return
-        clean = self.status is Status.OK and all(
-            finding.status is Status.OK and finding.violation is False for finding in self.policies
-        )
+        clean = self.status is Status.OK
+        for finding in self.policies:
+            clean = clean and finding.violation is False and finding.status is Status.OK
         if not clean:
             raise ValueError("a verdict may allow only what every policy judged, and none found violating")

@@ -7,6 +7,7 @@ stay what they are.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -46,21 +47,21 @@ class Token(NamedTuple):
     end: int
 
 
-def looks_disguised(folded: str, words: set[str]) -> bool:
-    """Return whether it is worth looking for disguised words."""
-    return (
-        (len(words & _LETTERS) > 1 and _SPACED.search(folded) is not None)
-        or (any(map(folded.__contains__, _READINGS)) and _LEET.search(folded) is not None)
-        or not folded.isascii()
-        or _REPEATED.search(folded) is not None
-    )
+def decode(
+    folded: str, words: set[str], known: frozenset[str], split: Callable[[], list[Token]]
+) -> list[Token] | None:
+    """Return the tokens with disguised words replaced by the ``known`` words they stand for.
 
-
-def decode_tokens(folded: str, tokens: list[Token], known: frozenset[str]) -> list[Token]:
-    """Return ``tokens`` with disguised words replaced by the ``known`` words they stand for."""
-    if _LEET.search(folded):
-        tokens = _splice(tokens, _leet_words(folded, known))
-    if _REPEATED.search(folded):
+    ``split`` gives the tokens of ``folded``, ``words`` the set of its words. None if nothing looks disguised.
+    """
+    has_leet = any(map(folded.__contains__, _READINGS)) and _LEET.search(folded) is not None
+    leet = _leet_words(folded, known) if has_leet else []
+    is_spaced = len(words & _LETTERS) > 1 and _SPACED.search(folded) is not None
+    has_repeats = _REPEATED.search(folded) is not None
+    if not (leet or is_spaced or has_repeats) and folded.isascii():
+        return None
+    tokens = _splice(split(), leet)
+    if has_repeats:
         tokens = [_undo_repeats(token, known) for token in tokens]
     if not folded.isascii():
         tokens = [_undo_twins(token, known) for token in tokens]

@@ -138,15 +138,14 @@ class _Knowledge:
 
     def __init__(self, shared: SignalSet, policies: tuple[SignalSet, ...], level: Level) -> None:
         modifying = _MODIFYING[level]
-        self.positive = SignalIndex(
-            (policy.name, signal) for policy in policies for signal in policy.of(*_POSITIVE)
+        self.signals = SignalIndex(
+            (owner.name, signal)
+            for owner in (shared, *policies)
+            for signal in owner.of(*_POSITIVE, *modifying)
         )
-        self.modifying = {
-            policy.name: SignalIndex(
-                (owner.name, signal) for owner in (shared, policy) for signal in owner.of(*modifying)
-            )
-            for policy in policies
-        }
+        names = [policy.name for policy in policies]
+        self.positive = self.signals.bits_of(names, _POSITIVE)
+        self.modifying = {name: self.signals.bits_of((shared.name, name), modifying) for name in names}
         self.examples = ExampleIndex(
             (policy.name, example) for policy in policies for example in policy.examples
         )
@@ -168,15 +167,18 @@ class _PartReading:
         self.name = name
         self.reading = Reading(text, knowledge.words)
         self._knowledge = knowledge
+        self._candidates = knowledge.signals.candidates(self.reading, knowledge.positive)
         self.matches: dict[str, list[Match]] = {}
-        for match in knowledge.positive.search(self.reading):
-            self.matches.setdefault(match.owner, []).append(match)
+        if self._candidates:
+            for match in knowledge.signals.search(self.reading, self._candidates & knowledge.positive):
+                self.matches.setdefault(match.owner, []).append(match)
         self.likeness: dict[str, Likeness] = {}
         if level is Level.HIGH:
             self.likeness = knowledge.examples.nearest(self.reading, _LEAST_LIKENESS)
 
     def modifiers(self, policy: str) -> list[Match]:
-        return self._knowledge.modifying[policy].search(self.reading)
+        modifying = self._knowledge.modifying[policy]
+        return self._knowledge.signals.search(self.reading, self._candidates & modifying)
 
     @cached_property
     def refuses(self) -> bool:
@@ -187,23 +189,19 @@ class _PartReading:
 
 
 class _CaseReading:
-    """A case made ready to be assessed, policy by policy."""
+    """A case made ready to be assessed, policy by policy. ``found`` are those with something to assess."""
 
     def __init__(self, case: Case, knowledge: _Knowledge, level: Level) -> None:
         self._knowledge = knowledge
         self._level = level
-        self.parts = {"prompt": _PartReading("prompt", case.prompt, knowledge, level)}
+        prompt = _PartReading("prompt", case.prompt, knowledge, level)
+        self.parts = {"prompt": prompt}
+        self.found = {*prompt.matches, *prompt.likeness}
+        self.response = None
         if case.response is not None:
-            self.parts["response"] = _PartReading("response", case.response, knowledge, level)
-
-    @cached_property
-    def found(self) -> set[str]:
-        """The policies for which there is something to assess."""
-        return {policy for part in self.parts.values() for policy in (*part.matches, *part.likeness)}
-
-    @property
-    def response(self) -> _PartReading | None:
-        return self.parts.get("response")
+            self.response = _PartReading("response", case.response, knowledge, level)
+            self.parts["response"] = self.response
+            self.found.update(self.response.matches, self.response.likeness)
 
     def assess(self, policy: str) -> Assessment | None:
         """Return the assessment of one policy, None if there is nothing to assess."""
@@ -243,14 +241,15 @@ def _explain(assessment: Assessment, violation: bool | None) -> str:
 def _verdict(
     findings: list[Finding], assessments: list[Assessment], reading: _CaseReading, began: float
 ) -> Verdict:
-    if any(finding.violation for finding in findings):
+    violations = {finding.violation for finding in findings}
+    if True in violations:
         decision = Decision.BLOCK
-    elif any(finding.violation is None for finding in findings):
+    elif None in violations:
         decision = Decision.ESCALATE
     else:
         decision = Decision.ALLOW
-    prompt = max((assessment.prompt for assessment in assessments), default=0.0)
-    answer = max((assessment.response for assessment in assessments), default=0.0)
+    prompt = max([assessment.prompt for assessment in assessments], default=0.0)
+    answer = max([assessment.response for assessment in assessments], default=0.0)
     return Verdict(
         decision=decision,
         guard="reasoner",

@@ -17,17 +17,24 @@ from bisect import bisect_right
 from itertools import accumulate, count
 from operator import add
 
-from engine.guards.obfuscation import Token, decode_tokens, looks_disguised
+from engine.guards.obfuscation import Token, decode
 
 _SENTENCE_END = r"[.!?;:](?![^\s\"')\]])|\n(?=[ \t\r]*\n)"
 _TOKEN = re.compile(rf"[^\W_]+|{_SENTENCE_END}")
 _ASCII_TOKEN = re.compile(rf"[a-z0-9]+|{_SENTENCE_END}", re.ASCII)
+_CANONICAL_END = re.compile(r" [.!?;:\n](?= )")
 _WORD = re.compile(r"[^\W_]+")
-_MARKS_APART = {code: " " for code in range(128) if not chr(code).isalnum()}
+_MARKS_APART = bytes(code if chr(code).isalnum() else ord(" ") for code in range(128)) + bytes(128)
 _APOSTROPHES = frozenset("'\u2018\u2019\u02bc\u2032\u00b4")
 _SENTENCE_ENDS = {"\u3002": ". ", "\uff01": "! ", "\uff1f": "? ", "\uff1b": "; ", "\uff1a": ": "}
 _PLAIN_LETTERS = {"\u0111": "d", "\u0142": "l", "\u0131": "i", "\u00f8": "o", "\u00e6": "ae", "\u0153": "oe"}
 _STEM_LENGTHS = (2, 3, 4, 5, 6, 7)
+
+LONGEST_MATCH = 64
+"""How many words a pattern may match that stays in one sentence."""
+LONGEST_FAR_MATCH = 160
+"""How many words a pattern may match that does not."""
+_MOST_WORDS = 64
 
 
 class _Fold(dict[int, str | None]):
@@ -68,6 +75,8 @@ def _is_cjk(char: str) -> bool:
 
 
 _FOLD = _Fold()
+_ASCII_DROPPED = bytes(code for code in range(128) if _FOLD[code] is None)
+_ASCII_FOLD = bytes(ord(_FOLD[code] or " ") for code in range(128)) + bytes(128)
 
 
 def tokenise(text: str) -> list[str]:
@@ -75,43 +84,63 @@ def tokenise(text: str) -> list[str]:
     return _TOKEN.findall(text.translate(_FOLD))
 
 
-def stems(word: str) -> list[str]:
-    """Return the stems of a word that is not ASCII, by which patterns may ask for it."""
-    if word.isascii():
-        return []
-    return [word[:length] + "*" for length in _STEM_LENGTHS if len(word) >= length]
+Clause = tuple[int, int, int, set[str]]
+"""Words in which a pattern is searched: start, end, until, and the set of them.
+
+They are ``canonical[start:end]``, with the spaces around. Where there are many they are cut so that clauses
+overlap: a match from ``until`` on belongs to the next.
+"""
 
 
 class Reading:
     """A text made ready for matching.
 
-    ``words`` is the set of its words, for those outside ASCII also their stems ("убив*"), which patterns may
-    ask for. Most texts have none that matter, so everything else waits until it is asked for.
+    ``sequence`` are its words in order, ``words`` the set of them, with the stems of those outside ASCII
+    ("убив*"), which patterns may ask for. Most texts have none that matter, so everything else waits until it
+    is asked for.
     """
 
-    __slots__ = ("_canonical", "_folded", "_origins", "_plain", "_starts", "_tokens", "source", "words")
+    __slots__ = (
+        "_canonical",
+        "_folded",
+        "_origins",
+        "_plain",
+        "_sentences",
+        "_starts",
+        "_tokens",
+        "_whole",
+        "sequence",
+        "source",
+        "words",
+    )
 
     def __init__(self, source: str, known: frozenset[str] = frozenset()) -> None:
         """Read ``source``. ``known`` are the words that a disguise is decoded to."""
-        folded = source.translate(_FOLD)
+        if source.isascii():
+            folded = source.encode("ascii").translate(_ASCII_FOLD, _ASCII_DROPPED).decode("ascii")
+        else:
+            folded = source.translate(_FOLD)
         self.source = source
         self._folded = folded
         self._canonical: str | None = None
         self._plain: list[str] | None = None
         self._tokens: list[Token] | None = None
+        self._sentences: list[Clause] | None = None
+        self._whole: list[Clause] | None = None
         self._starts: list[int] | None = None
         self._origins: list[int] | None = None
         if folded.isascii():
-            words = set(folded.translate(_MARKS_APART).split())
+            self.sequence = folded.encode("ascii").translate(_MARKS_APART).decode("ascii").split()
         else:
-            words = set(_WORD.findall(folded))
-        if known and looks_disguised(folded, words):
-            self._tokens = decode_tokens(folded, self._split(), known)
-            self._plain = [token.text for token in self._tokens]
-            words.update(self._plain)
+            self.sequence = _WORD.findall(folded)
+        self.words = set(self.sequence)
+        decoded = decode(folded, self.words, known, self._split) if known else None
+        if decoded is not None:
+            self._tokens = decoded
+            self.sequence = self._plain = [token.text for token in decoded]
+            self.words.update(self._plain)
         if not folded.isascii():
-            words.update(stem for word in tuple(words) for stem in stems(word))
-        self.words = words
+            self.words = self._with_stems(self.words)
 
     @property
     def tokens(self) -> list[str]:
@@ -136,10 +165,47 @@ class Reading:
         last = max(bisect_right(starts, end - 1) - 1, first)
         return self._at(self._tokens[first].start), self._at(self._tokens[last].end - 1) + 1
 
-    def between(self, first: int, end: int) -> tuple[int, int]:
-        """Return the canonical offsets of the words from ``first`` up to ``end``, spaces included."""
-        starts = self._token_starts()
-        return starts[first if first > 0 else 0] - 1, starts[end if end < len(starts) else -1]
+    @property
+    def sentences(self) -> list[Clause]:
+        """The text for patterns that stay in one sentence."""
+        if self._sentences is None:
+            canonical = self.canonical
+            self._sentences = sentences = []
+            ends = [found.start() + 1 for found in _CANONICAL_END.finditer(canonical)]
+            start = 0
+            for stop in [*ends, len(canonical)]:
+                sentences += self._cut(start, stop, LONGEST_MATCH)
+                start = stop + 1
+        return self._sentences
+
+    @property
+    def whole(self) -> list[Clause]:
+        """The text for patterns that do not."""
+        if self._whole is None:
+            self._whole = self._cut(0, len(self.canonical), LONGEST_FAR_MATCH)
+        return self._whole
+
+    def _cut(self, start: int, end: int, overlap: int) -> list[Clause]:
+        words = self.canonical[start:end].split(" ")[1:-1]
+        if len(words) <= _MOST_WORDS + overlap:
+            return [(start, end, end, self._with_stems(set(words)))]
+        starts = [start, *map(add, accumulate(map(len, words)), count(start + 1))]
+        clauses = []
+        for first in range(0, len(words) - overlap, _MOST_WORDS):
+            behind = min(first + _MOST_WORDS + overlap, len(words))
+            until = behind if behind == len(words) else first + _MOST_WORDS
+            here = self._with_stems(set(words[first:behind]))
+            clauses.append((starts[first], starts[behind] + 1, starts[until], here))
+        return clauses
+
+    def _with_stems(self, words: set[str]) -> set[str]:
+        """Return the words and, of those outside ASCII, the stems by which patterns may ask for them."""
+        if self._folded.isascii():
+            return words
+        foreign = [word for word in words if not word.isascii()]
+        return words.union(
+            word[:length] + "*" for word in foreign for length in _STEM_LENGTHS if len(word) >= length
+        )
 
     def _token_starts(self) -> list[int]:
         if self._starts is None:

@@ -17,13 +17,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 
-from engine.guards.text import tokenise
+from engine.guards.text import LONGEST_FAR_MATCH, LONGEST_MATCH, tokenise
 from engine.policies.inflection import inflect
 
 Phrase = tuple[str, ...]
 WordLists = Mapping[str, frozenset[Phrase]]
+_Tree = dict[str, "_Tree"]
 
 _DEFAULT_GAP = 6
 _LONGEST_GAP = 20
@@ -56,15 +56,15 @@ class PatternError(ValueError):
 class Pattern:
     """One compiled pattern.
 
-    ``needs`` are sets of words: a text that matches contains a word of each. A word of the n-th follows one
-    of the set before it closely enough: its place is the one after that word's, or as many farther as some
-    of ``shifts[n - 1]`` add up to. A match is at most ``length`` words long.
+    ``needs`` are sets of phrases: a text that matches contains a phrase of each. ``hints`` are sets of words,
+    one for each of ``needs``, the most telling first: a text that matches contains a word of each. A ``far``
+    pattern may reach past the end of a sentence.
     """
 
     text: str
-    needs: tuple[frozenset[str], ...]
-    shifts: tuple[tuple[int, ...], ...]
-    length: int
+    needs: tuple[frozenset[Phrase], ...]
+    hints: tuple[frozenset[str], ...]
+    far: bool
     expression: str = field(repr=False)
     words: frozenset[str] = field(repr=False)
 
@@ -78,15 +78,16 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
     """Compile one pattern.
 
     Raises:
-        PatternError: if it is malformed, names an unknown list, or consists of optional parts only.
+        PatternError: if it is malformed, too long, names an unknown list, or has optional parts only.
     """
     expression: list[str] = []
-    needs: list[frozenset[str]] = []
+    needs: list[frozenset[Phrase]] = []
     words: set[str] = set()
-    places: list[tuple[int, int]] = []
+    far = False
     length = 0
     for piece in text.split():
         if piece == "...":
+            far = True
             expression.append(_FAR)
             length += _FARTHEST
             continue
@@ -99,18 +100,20 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
             written = _alternatives(phrases)
             expression.append(f"(?:{written})?" if optional else written)
             words.update(word for phrase in phrases for word in phrase)
-            longest = max(len(phrase) for phrase in phrases)
+            length += max(len(phrase) for phrase in phrases)
             if not optional:
-                needs.append(frozenset(_rarest(phrase) for phrase in phrases))
-                places.append((length, length + longest - 1))
-            length += longest
+                needs.append(phrases)
     if not needs:
         raise PatternError(f"{text!r} requires no word")
+    longest = LONGEST_FAR_MATCH if far else LONGEST_MATCH
+    if length > longest:
+        raise PatternError(f"{text!r} may match {length} words: at most {longest} are allowed")
+    needs.sort(key=_how_common)
     return Pattern(
         text=text,
         needs=tuple(needs),
-        shifts=tuple(_shifts(last - first) for (first, _), (_, last) in pairwise(places)),
-        length=length,
+        hints=tuple(frozenset(map(rarest, need)) for need in needs),
+        far=far,
         expression="".join(expression) + "(?= )",
         words=frozenset(word for word in words if not word.endswith("*")),
     )
@@ -162,23 +165,26 @@ def _phrase(entry: str) -> Phrase:
 
 
 def _alternatives(phrases: frozenset[Phrase]) -> str:
-    """Return an expression for any of the phrases, each with the space before it, longest first."""
-    heads: dict[str, list[Phrase]] = {}
-    for phrase in sorted(phrases, key=lambda item: (-len(item), item)):
-        heads.setdefault(phrase[0], []).append(phrase)
-    written = []
-    for head, group in heads.items():
-        tails = [_joined(phrase[1:]) for phrase in group]
-        written.append(_escaped(head) + (tails[0] if len(tails) == 1 else f"(?:{'|'.join(tails)})"))
+    """Return an expression for any of the phrases, with the space before it, the longest that there is."""
+    stems = sorted(phrase for phrase in phrases if phrase[-1].endswith("*"))
+    written = [re.escape(phrase[0][:-1]) + "[^ ]*" for phrase in stems]
+    tree: _Tree = {}
+    for phrase in phrases.difference(stems):
+        branch = tree
+        for char in " ".join(phrase):
+            branch = branch.setdefault(char, {})
+        branch[""] = {}
+    if tree:
+        written.append(_written(tree))
     return f" (?:{'|'.join(written)})(?= )"
 
 
-def _joined(words: Phrase) -> str:
-    return "".join(" " + _escaped(word) for word in words)
-
-
-def _escaped(word: str) -> str:
-    return re.escape(word[:-1]) + "[^ ]*" if word.endswith("*") else re.escape(word)
+def _written(tree: _Tree) -> str:
+    """Write alternatives so that each of their characters is looked at once."""
+    branches = [re.escape(char) + _written(branch) for char, branch in sorted(tree.items()) if char]
+    if len(branches) == 1 and "" not in tree:
+        return branches[0]
+    return f"(?:{'|'.join(branches)}){'?' if '' in tree else ''}" if branches else ""
 
 
 def _gap_size(digits: str, text: str) -> int:
@@ -188,15 +194,10 @@ def _gap_size(digits: str, text: str) -> int:
     return size
 
 
-def _rarest(phrase: Phrase) -> str:
+def _how_common(phrases: frozenset[Phrase]) -> tuple[int, int]:
+    return sum(rarest(phrase) in _COMMON for phrase in phrases), len(phrases)
+
+
+def rarest(phrase: Phrase) -> str:
+    """Return the word of a phrase by which it is best looked for."""
     return max(phrase, key=lambda word: (word not in _COMMON, len(word)))
-
-
-def _shifts(distance: int) -> tuple[int, ...]:
-    """Return the numbers of which some, or none, add up to each number below ``distance``."""
-    shifts = []
-    width = 1
-    while width < distance:
-        shifts.append(min(width, distance - width))
-        width += shifts[-1]
-    return tuple(shifts)
