@@ -64,7 +64,9 @@ def test_a_word_list_stands_for_its_inflections() -> None:
     assert not matches("<smash>", "smashed", smash=["=smash"])
 
 
-@pytest.mark.parametrize("pattern", ["", "..", "word?", "<unknown> word", "a ..21 b", "!!", "stem*"])
+@pytest.mark.parametrize(
+    "pattern", ["", "..", "word?", "<unknown> word", "a ..21 b", "!!", "stem*", "a ..20 b ..20 c ..20 d e"]
+)
 def test_bad_patterns_say_so(pattern: str) -> None:
     with pytest.raises(PatternError):
         compile_pattern(pattern, {})
