@@ -12,7 +12,7 @@ from engine.policies.patterns import Pattern, rarest
 from engine.policies.signals import Kind, Signal
 
 _MOST_SPANS = 1000
-_PARTS = 4
+_PARTS = 3
 
 CanonicalSpan = tuple[int, int]
 
@@ -119,11 +119,10 @@ def _find(pattern: Pattern, reading: Reading) -> list[CanonicalSpan]:
     """Return where the pattern matches, searching the clauses that have a word for each of its parts."""
     spans: list[CanonicalSpan] = []
     begin = 0
-    rarest, *others = pattern.hints
-    here = rarest & reading.words
-    for start, end, until, words in reading.whole if pattern.far else reading.sentences:
-        if here.isdisjoint(words):
-            continue
+    telling, *others = pattern.hints
+    here = telling & reading.words
+    clauses = reading.whole if pattern.far else reading.sentences
+    for start, end, until, words in [clause for clause in clauses if not here.isdisjoint(clause[3])]:
         for hints in others:
             if hints.isdisjoint(words):
                 break

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 _LEET = re.compile(r"[@$!|*013457](?<=[a-z].)[a-z@$!|*0-9]|[@$0134](?=[a-z][a-z])")
 _REPEATED = re.compile(r"([a-z])\1\1")
+_REPEATED_MARK = re.compile(r"(.)\1\1")
 _SPACED = re.compile(r"(?<![a-z0-9])[a-z][^a-z0-9]+[a-z][^a-z0-9]+[a-z](?![a-z0-9])")
 _CHUNK = re.compile(r"[a-z0-9@$!|*]+")
 _READINGS = {
@@ -57,7 +58,7 @@ def decode(
     has_leet = any(map(folded.__contains__, _READINGS)) and _LEET.search(folded) is not None
     leet = _leet_words(folded, known) if has_leet else []
     is_spaced = len(words & _LETTERS) > 1 and _SPACED.search(folded) is not None
-    has_repeats = _REPEATED.search(folded) is not None
+    has_repeats = _REPEATED_MARK.search(folded) is not None and _REPEATED.search(folded) is not None
     if not (leet or is_spaced or has_repeats) and folded.isascii():
         return None
     tokens = _splice(split(), leet)

@@ -117,9 +117,12 @@ class Reading:
     def __init__(self, source: str, known: frozenset[str] = frozenset()) -> None:
         """Read ``source``. ``known`` are the words that a disguise is decoded to."""
         if source.isascii():
-            folded = source.encode("ascii").translate(_ASCII_FOLD, _ASCII_DROPPED).decode("ascii")
+            characters = source.encode("ascii").translate(_ASCII_FOLD, _ASCII_DROPPED)
+            folded = characters.decode("ascii")
+            self.sequence = characters.translate(_MARKS_APART).decode("ascii").split()
         else:
             folded = source.translate(_FOLD)
+            self.sequence = _WORD.findall(folded)
         self.source = source
         self._folded = folded
         self._canonical: str | None = None
@@ -129,18 +132,13 @@ class Reading:
         self._whole: list[Clause] | None = None
         self._starts: list[int] | None = None
         self._origins: list[int] | None = None
-        if folded.isascii():
-            self.sequence = folded.encode("ascii").translate(_MARKS_APART).decode("ascii").split()
-        else:
-            self.sequence = _WORD.findall(folded)
         self.words = set(self.sequence)
         decoded = decode(folded, self.words, known, self._split) if known else None
         if decoded is not None:
             self._tokens = decoded
             self.sequence = self._plain = [token.text for token in decoded]
             self.words.update(self._plain)
-        if not folded.isascii():
-            self.words = self._with_stems(self.words)
+        self.words = self._with_stems(self.words)
 
     @property
     def tokens(self) -> list[str]:
@@ -174,7 +172,11 @@ class Reading:
             ends = [found.start() + 1 for found in _CANONICAL_END.finditer(canonical)]
             start = 0
             for stop in [*ends, len(canonical)]:
-                sentences += self._cut(start, stop, LONGEST_MATCH)
+                words = canonical[start:stop].split()
+                if len(words) <= _MOST_WORDS:
+                    sentences.append((start, stop, stop, self._with_stems(set(words))))
+                else:
+                    sentences += self._cut(start, stop, LONGEST_MATCH)
                 start = stop + 1
         return self._sentences
 
@@ -187,15 +189,15 @@ class Reading:
 
     def _cut(self, start: int, end: int, overlap: int) -> list[Clause]:
         words = self.canonical[start:end].split(" ")[1:-1]
-        if len(words) <= _MOST_WORDS + overlap:
-            return [(start, end, end, self._with_stems(set(words)))]
         starts = [start, *map(add, accumulate(map(len, words)), count(start + 1))]
         clauses = []
-        for first in range(0, len(words) - overlap, _MOST_WORDS):
+        first = behind = 0
+        while behind < len(words):
             behind = min(first + _MOST_WORDS + overlap, len(words))
             until = behind if behind == len(words) else first + _MOST_WORDS
             here = self._with_stems(set(words[first:behind]))
             clauses.append((starts[first], starts[behind] + 1, starts[until], here))
+            first = until
         return clauses
 
     def _with_stems(self, words: set[str]) -> set[str]:

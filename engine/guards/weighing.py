@@ -148,6 +148,7 @@ def weigh(parts: Sequence[Part], level: Level, negations: frozenset[str]) -> Ass
     states = [_State(part) for part in parts]
     steps = []
     before = 0.0
+    confidences = {}
     for number in steps_of(level):
         found: list[Found] = []
         for state in states:
@@ -161,10 +162,10 @@ def weigh(parts: Sequence[Part], level: Level, negations: frozenset[str]) -> Ass
                 found += _except(state, negations)
             else:
                 found += _compare(state)
-        after = max(state.confidence() for state in states)
+        confidences = {state.part.name: state.confidence() for state in states}
+        after = max(confidences.values())
         steps.append(Step(number, *TITLES[number], tuple(found), before, after))
         before = after
-    confidences = {state.part.name: state.confidence() for state in states}
     return Assessment(tuple(steps), confidences.get("prompt", 0.0), confidences.get("response", 0.0))
 
 
