@@ -246,6 +246,9 @@ _TAGS: dict[str, type[Event]] = {
 }
 _TAG_OF = {event_type: tag for tag, event_type in _TAGS.items()}
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
 EVENT_TYPES: tuple[type[Event], ...] = tuple(_TAGS.values())
 
 
@@ -255,7 +258,7 @@ class EventDecodeError(ValueError):
 
 def encode(event: Event) -> str:
     """Return the event as one line of ASCII JSON."""
-    return json.dumps({"event": _TAG_OF[type(event)], **to_jsonable(event)}, separators=(",", ":"))
+    return _COMPACT.encode({"event": _TAG_OF[type(event)], **to_jsonable(event)})
 
 
 def decode(line: str | bytes) -> Event:
@@ -276,6 +279,8 @@ def decode(line: str | bytes) -> Event:
 
 def to_jsonable(value: Any) -> Any:
     """Return a dataclass of this vocabulary as plain dictionaries, lists and scalars, in field order."""
+    if type(value) in _SCALARS:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: to_jsonable(getattr(value, name)) for name in _hints(type(value))}
     if isinstance(value, Enum):

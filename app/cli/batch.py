@@ -21,6 +21,9 @@ from engine.workspace import Workspace
 
 SAVE_EVERY_S = 1.0
 
+SAVE_AT_MOST = 500
+"""Judgements to a transaction: a fast guard's are saved some tenths of a second after they are made."""
+
 
 async def judge_file(
     guard: Guard, cases: Sequence[Case], workspace: Workspace | None, *, with_events: bool
@@ -28,10 +31,11 @@ async def judge_file(
     """Judge the cases in order; return the worst exit code.
 
     An unreachable back end ends the batch: the cases behind it are not judged, and none is allowed.
-    ``workspace`` None keeps nothing in the tracker.
+    A line is printed when its judgement is saved, so that what has been read from this command is in the
+    tracker. ``workspace`` None keeps nothing in the tracker.
     """
     worst = Exit.DONE
-    journal = _Journal(workspace, guard.policies)
+    journal = _Journal(workspace, guard.policies, with_events)
     try:
         with suppress(ModelError):  # the first case meets the same failure, and reports it
             await guard.warm()
@@ -40,7 +44,6 @@ async def judge_file(
             for number, case in enumerate(cases, 1):
                 async with aclosing(guard.judge(case)) as judging:
                     events = [event async for event in judging]
-                _print(events, with_events)
                 await journal.add(case, events)
                 bar.update(task, completed=number)
                 code = exit_of_judgement(events)
@@ -48,12 +51,14 @@ async def judge_file(
                 if code is Exit.UNREACHABLE:
                     say(
                         f"The back end cannot be reached: stopped at case {number} of {len(cases)}. "
-                        "The lines printed so far are complete."
+                        "The lines printed are complete."
                     )
                     break
     finally:
-        saved = await journal.close()
-        await guard.aclose()
+        try:
+            saved = await journal.close()
+        finally:
+            await guard.aclose()
     return worst if saved else (worst or Exit.FAILED)
 
 
@@ -63,52 +68,56 @@ def _progress_bar() -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
-def _print(events: Sequence[Event], with_events: bool) -> None:
-    if with_events:
-        print("\n".join(encode(event) for event in events), flush=True)
-        return
-    last = events[-1]
-    assert isinstance(last, VerdictReached)
-    print(json.dumps(to_jsonable(last.verdict)), flush=True)
-
-
 class _Journal:
-    """Saves judged cases in the tracker, many to a transaction, off the event loop."""
+    """Saves judgements in the tracker, many to a transaction and off the event loop, then prints them."""
 
-    def __init__(self, workspace: Workspace | None, policies: Sequence[Policy]) -> None:
+    def __init__(self, workspace: Workspace | None, policies: Sequence[Policy], with_events: bool) -> None:
         self._workspace = workspace
         self._policies = policies
+        self._with_events = with_events
         self._waiting: list[tuple[Case, Sequence[Event]]] = []
         self._saved_at = time.monotonic()
         self._failure = ""
 
     async def add(self, case: Case, events: Sequence[Event]) -> None:
-        if self._workspace is None or self._failure:
-            return
         self._waiting.append((case, events))
-        if time.monotonic() - self._saved_at >= SAVE_EVERY_S:
-            await self._save()
+        if (
+            self._workspace is None
+            or self._failure
+            or len(self._waiting) >= SAVE_AT_MOST
+            or time.monotonic() - self._saved_at >= SAVE_EVERY_S
+        ):
+            await self._hand_over()
 
     async def close(self) -> bool:
-        """Save the rest; return False, having said why, if anything could not be saved."""
-        if self._waiting and not self._failure:
-            await self._save()
+        """Hand over the rest; return False, having said why, if anything could not be saved."""
+        await self._hand_over()
         return not self._failure
 
-    async def _save(self) -> None:
+    async def _hand_over(self) -> None:
         from engine.tracker import TrackerError
 
-        batch, self._waiting = self._waiting, []
-        try:
-            await asyncio.to_thread(self._save_batch, batch)
-        except TrackerError as error:
-            self._failure = str(error)
-            say(f"The verdicts stand, but from here on they are not saved: {error}")
-        self._saved_at = time.monotonic()
+        judged, self._waiting = self._waiting, []
+        if judged and self._workspace is not None and not self._failure:
+            try:
+                await asyncio.to_thread(self._save, judged, self._workspace)
+            except TrackerError as error:
+                self._failure = str(error)
+                say(f"The verdicts stand, but from here on they are not saved: {error}")
+            self._saved_at = time.monotonic()
+        for _, events in judged:
+            self._print(events)
 
-    def _save_batch(self, batch: Sequence[tuple[Case, Sequence[Event]]]) -> None:
+    def _save(self, judged: Sequence[tuple[Case, Sequence[Event]]], workspace: Workspace) -> None:
         from engine.tracker import open_tracker
 
-        assert self._workspace is not None
-        with open_tracker(self._workspace.db) as tracker:
-            tracker.save_probes(batch, policies=self._policies, source="batch")
+        with open_tracker(workspace.db) as tracker:
+            tracker.save_probes(judged, policies=self._policies, source="batch")
+
+    def _print(self, events: Sequence[Event]) -> None:
+        if self._with_events:
+            print("\n".join(encode(event) for event in events), flush=True)
+            return
+        last = events[-1]
+        assert isinstance(last, VerdictReached)
+        print(json.dumps(to_jsonable(last.verdict)), flush=True)

@@ -121,6 +121,8 @@ class Tracker:
         if self.read_only:
             raise TrackerError(self.read_only)
         rows = [(_probe_values(case, events, source), pack_events(events)) for case, events in judged]
+        if not rows:
+            return []
         with (
             self._writing,
             explained(self.path),
@@ -128,7 +130,7 @@ class Tracker:
             connection.begin(),
         ):
             _keep_texts(connection, policies)
-            return [_insert(connection, values, packed, policies) for values, packed in rows]
+            return _insert(connection, rows, policies)
 
     def probes(
         self,
@@ -239,15 +241,23 @@ def _keep_texts(connection: Connection, policies: Sequence[Policy]) -> None:
         connection.execute(version.on_conflict_do_nothing())
 
 
-def _insert(connection: Connection, values: dict[str, Any], packed: bytes, policies: Sequence[Policy]) -> int:
-    new = insert(ProbeRow).values(values).returning(col(ProbeRow.id))
-    probe_id = connection.execute(new).scalar_one()
-    assert probe_id is not None
-    connection.execute(insert(ProbeStreamRow).values(probe_id=probe_id, events=packed))
-    links = [{"probe_id": probe_id, "name": policy.name, "sha256": policy.sha256} for policy in policies]
+def _insert(
+    connection: Connection, rows: Sequence[tuple[dict[str, Any], bytes]], policies: Sequence[Policy]
+) -> list[int]:
+    new = insert(ProbeRow).returning(col(ProbeRow.id), sort_by_parameter_order=True)
+    ids: Any = connection.execute(new, [values for values, _ in rows]).scalars().all()
+    streams = [
+        {"probe_id": probe_id, "events": packed} for probe_id, (_, packed) in zip(ids, rows, strict=True)
+    ]
+    connection.execute(insert(ProbeStreamRow), streams)
+    links = [
+        {"probe_id": probe_id, "name": policy.name, "sha256": policy.sha256}
+        for probe_id in ids
+        for policy in policies
+    ]
     if links:
         connection.execute(insert(ProbePolicyRow), links)
-    return probe_id
+    return list(ids)
 
 
 def _holds(contains: str) -> ColumnElement[bool]:

@@ -27,10 +27,41 @@ PATTERNS = tuple(
         "разб* ..2 стекл*",
     )
 )
-WORDS = (
-    "break broke smash up take takes to pieces glass glasses window pane panes looking of the old it how where"
-    " tonight one two three four five x y z разбить разбей стекло окно"
-).split()
+WORDS = [
+    "break",
+    "broke",
+    "smash",
+    "up",
+    "take",
+    "takes",
+    "to",
+    "pieces",
+    "glass",
+    "glasses",
+    "window",
+    "pane",
+    "panes",
+    "looking",
+    "of",
+    "the",
+    "old",
+    "it",
+    "how",
+    "where",
+    "tonight",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "x",
+    "y",
+    "z",
+    "разбить",
+    "разбей",
+    "стекло",
+    "окно",
+]
 BREAKS = (" ", " ", " ", " ", " ", " ", ". ", ", ", "\n\n", "! ")
 
 
