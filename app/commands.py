@@ -16,25 +16,27 @@ if TYPE_CHECKING:
 
 
 class ActionCommands(Provider):
-    """Finds actions by what they do. One that cannot be used now says why."""
+    """Finds actions by what they do. One that cannot be used now says why, below those that can."""
 
     async def discover(self) -> Hits:
-        for text, help_text, command in self._entries():
+        for text, help_text, command, _ in self._entries():
             yield DiscoveryHit(text, command, help=help_text)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for text, help_text, command in self._entries():
+        for text, help_text, command, usable in self._entries():
             score = matcher.match(text)
             if score > 0:
-                yield Hit(score, matcher.highlight(text), command, text=text, help=help_text)
+                rank = score if usable else score / 2
+                yield Hit(rank, matcher.highlight(text), command, text=text, help=help_text)
 
-    def _entries(self) -> Iterator[tuple[str, str, partial[None]]]:
+    def _entries(self) -> Iterator[tuple[str, str, partial[None], bool]]:
         wizard = cast("WizardApp", self.app)
         for action in actions(Where.EDITOR, Where.PROBE, Where.EVERYWHERE):
             if action.native or action.name == "palette":
                 continue
             why = wizard.why_not(action.name, self.screen)
-            yield action.does, why or f"key: {action.all_keys}", partial(wizard.act, action.name, self.screen)
+            command = partial(wizard.act, action.name, self.screen)
+            yield action.does, why or f"key: {action.all_keys}", command, not why
         for theme in THEMES:
-            yield f"Theme: {theme.name}", "", partial(setattr, wizard, "theme", theme.name)
+            yield f"Theme: {theme.name}", "", partial(setattr, wizard, "theme", theme.name), True

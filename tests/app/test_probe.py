@@ -206,6 +206,16 @@ async def test_the_palette_lists_every_action_and_says_why_one_cannot_be_used(tm
         await until(pilot, lambda: "There is no verdict to copy yet." in shown(screen))
 
 
+async def test_the_palette_puts_what_can_be_used_first(tmp_path: Path) -> None:
+    async with opened(tmp_path, ScriptedGuard()) as (pilot, screen):
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
+        await pilot.press(*"model")
+        await until(pilot, lambda: "Nothing is running." in shown(pilot.app.screen))
+        drawn = shown(pilot.app.screen)
+        assert drawn.index("Choose the gauntlet's model") < drawn.index("Nothing is running.")
+
+
 async def test_copying_gives_json_and_the_lane_in_plain_text(tmp_path: Path) -> None:
     async with opened(tmp_path, ScriptedGuard(thought="thinking \ud800 aloud")) as (pilot, screen):
         await judge(pilot, screen, "x")
