@@ -207,7 +207,7 @@ async def test_the_palette_lists_every_action_and_says_why_one_cannot_be_used(tm
 
 
 async def test_the_palette_puts_what_can_be_used_first(tmp_path: Path) -> None:
-    async with opened(tmp_path, ScriptedGuard()) as (pilot, screen):
+    async with opened(tmp_path, ScriptedGuard()) as (pilot, _):
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
         await pilot.press(*"model")
