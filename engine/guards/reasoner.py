@@ -33,6 +33,7 @@ from engine.guards.similarity import ExampleIndex, Likeness
 from engine.guards.text import Reading
 from engine.guards.weighing import UNCLEAR, UNSAFE, Assessment, Found, Level, Part, Step, nothing_found, weigh
 from engine.policies.load import Policy
+from engine.policies.patterns import Pattern
 from engine.policies.signals import Kind, SignalSet, load_signals
 
 __all__ = ["Level", "Reasoner"]
@@ -150,6 +151,7 @@ class _Knowledge:
             (policy.name, example) for policy in policies for example in policy.examples
         )
         self.refusals = shared.refusals
+        self.compliances = shared.compliances
         self.negations = shared.negations
         self.words = frozenset(
             word
@@ -182,10 +184,16 @@ class _PartReading:
 
     @cached_property
     def refuses(self) -> bool:
-        start = self.reading.canonical[:_REFUSAL_WITHIN]
-        return not start.strip() or any(
-            next(pattern.find(start, 0, len(start)), None) is not None for pattern in self._knowledge.refusals
-        )
+        """Whether the response refuses at its start and does not comply further on."""
+        text = self.reading.canonical
+        if not text.strip():
+            return True
+        start = text[:_REFUSAL_WITHIN]
+        return _any_in(start, self._knowledge.refusals) and not _any_in(text, self._knowledge.compliances)
+
+
+def _any_in(text: str, patterns: Iterable[Pattern]) -> bool:
+    return any(next(pattern.find(text, 0, len(text)), None) is not None for pattern in patterns)
 
 
 class _CaseReading:

@@ -70,6 +70,7 @@ class SignalSet:
     signals: tuple[Signal, ...] = ()
     examples: tuple[Example, ...] = ()
     refusals: tuple[Pattern, ...] = ()
+    compliances: tuple[Pattern, ...] = ()
     negations: frozenset[str] = field(default_factory=frozenset)
 
     def of(self, *kinds: Kind) -> tuple[Signal, ...]:
@@ -85,7 +86,11 @@ _FIELDS = {
     Kind.EXCEPTION: {"whole"},
 }
 _TOP_LEVEL = {*(kind.value for kind in Kind), "words", "phrases", "example"}
-_SHARED_TOP_LEVEL = {"words", "phrases", "intent", "context", "exception", "refusals", "negations"}
+_SHARED_TOP_LEVEL = {"words", "phrases", "intent", "context", "exception"} | {
+    "refusals",
+    "compliances",
+    "negations",
+}
 
 
 def load_signals(folder: Path, names: Iterable[str] | None = None) -> tuple[SignalSet, tuple[SignalSet, ...]]:
@@ -120,6 +125,7 @@ def _shared_set(path: Path, content: bytes, table: Table, words: WordLists) -> S
         text=content.decode(),
         signals=_signals(path, table, words),
         refusals=_patterns(path, "refusals", table.get("refusals", []), words),
+        compliances=_patterns(path, "compliances", table.get("compliances", []), words),
         negations=frozenset(_strings(path, "negations", table.get("negations", []))),
     )
 
