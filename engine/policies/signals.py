@@ -86,10 +86,9 @@ _FIELDS = {
     Kind.EXCEPTION: {"whole"},
 }
 _TOP_LEVEL = {*(kind.value for kind in Kind), "words", "phrases", "example"}
-_SHARED_TOP_LEVEL = {"words", "phrases", "intent", "context", "exception"} | {
-    "refusals",
-    "compliances",
-    "negations",
+_SHARED_TOP_LEVEL = {
+    *("words", "phrases", "intent", "context", "exception"),
+    *("refusals", "compliances", "negations"),
 }
 
 
