@@ -19,10 +19,11 @@ from engine.models.base import ModelError
 from engine.policies.load import Policy
 from engine.workspace import Workspace
 
-SAVE_EVERY_S = 1.0
+SAVE_EVERY_S = 0.1
+"""A verdict reached within this time of the last save waits for the next one; a model takes longer."""
 
 SAVE_AT_MOST = 500
-"""Judgements to a transaction: a fast guard's are saved some tenths of a second after they are made."""
+"""Judgements to a transaction."""
 
 
 async def judge_file(

@@ -27,41 +27,11 @@ PATTERNS = tuple(
         "разб* ..2 стекл*",
     )
 )
-WORDS = [
-    "break",
-    "broke",
-    "smash",
-    "up",
-    "take",
-    "takes",
-    "to",
-    "pieces",
-    "glass",
-    "glasses",
-    "window",
-    "pane",
-    "panes",
-    "looking",
-    "of",
-    "the",
-    "old",
-    "it",
-    "how",
-    "where",
-    "tonight",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "x",
-    "y",
-    "z",
-    "разбить",
-    "разбей",
-    "стекло",
-    "окно",
-]
+VOCABULARY = (
+    "break broke smash up take takes to pieces glass glasses window pane panes looking"
+    " of the old it how where tonight one two three four five x y z разбить разбей стекло окно"
+)
+WORDS = VOCABULARY.split()
 BREAKS = (" ", " ", " ", " ", " ", " ", ". ", ", ", "\n\n", "! ")
 
 
