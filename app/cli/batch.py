@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 
@@ -19,11 +18,8 @@ from engine.models.base import ModelError
 from engine.policies.load import Policy
 from engine.workspace import Workspace
 
-SAVE_EVERY_S = 0.1
-"""A verdict reached within this time of the last save waits for the next one; a model takes longer."""
-
 SAVE_AT_MOST = 500
-"""Judgements to a transaction."""
+"""Judgements that may wait for the tracker before judging waits too."""
 
 
 async def judge_file(
@@ -70,44 +66,49 @@ def _progress_bar() -> Progress:
 
 
 class _Journal:
-    """Saves judgements in the tracker, many to a transaction and off the event loop, then prints them."""
+    """Saves judgements in the tracker, off the event loop, then prints them.
+
+    What is judged while a transaction runs goes into the next one, together: a slow guard's verdicts are
+    saved one by one as they come, a fast guard's by the hundred.
+    """
 
     def __init__(self, workspace: Workspace | None, policies: Sequence[Policy], with_events: bool) -> None:
         self._workspace = workspace
         self._policies = policies
         self._with_events = with_events
         self._waiting: list[tuple[Case, Sequence[Event]]] = []
-        self._saved_at = time.monotonic()
+        self._writing: asyncio.Task[None] | None = None
         self._failure = ""
 
     async def add(self, case: Case, events: Sequence[Event]) -> None:
+        """Have the judgement saved and printed; raise what went wrong in printing those before it."""
         self._waiting.append((case, events))
-        if (
-            self._workspace is None
-            or self._failure
-            or len(self._waiting) >= SAVE_AT_MOST
-            or time.monotonic() - self._saved_at >= SAVE_EVERY_S
-        ):
-            await self._hand_over()
+        if self._writing is not None and (self._writing.done() or len(self._waiting) >= SAVE_AT_MOST):
+            await asyncio.shield(self._writing)  # an interrupt stops the judging; what is judged is kept
+            self._writing = None
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
 
     async def close(self) -> bool:
-        """Hand over the rest; return False, having said why, if anything could not be saved."""
-        await self._hand_over()
+        """Write the rest; return False, having said why, if anything could not be saved."""
+        if self._writing is not None:
+            await self._writing
+        await self._write()
         return not self._failure
 
-    async def _hand_over(self) -> None:
+    async def _write(self) -> None:
         from engine.tracker import TrackerError
 
-        judged, self._waiting = self._waiting, []
-        if judged and self._workspace is not None and not self._failure:
-            try:
-                await asyncio.to_thread(self._save, judged, self._workspace)
-            except TrackerError as error:
-                self._failure = str(error)
-                say(f"The verdicts stand, but from here on they are not saved: {error}")
-            self._saved_at = time.monotonic()
-        for _, events in judged:
-            self._print(events)
+        while self._waiting:
+            judged, self._waiting = self._waiting, []
+            if self._workspace is not None and not self._failure:
+                try:
+                    await asyncio.to_thread(self._save, judged, self._workspace)
+                except TrackerError as error:
+                    self._failure = str(error)
+                    say(f"The verdicts stand, but from here on they are not saved: {error}")
+            for _, events in judged:
+                self._print(events)
 
     def _save(self, judged: Sequence[tuple[Case, Sequence[Event]]], workspace: Workspace) -> None:
         from engine.tracker import open_tracker

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from engine.models.gguf import GgufModel
+from engine.tracker import open_tracker
 from tests.cli.command import REPOSITORY, wizard
 from tests.servers.http import wait_for
 from tests.servers.llama_server import llama_server
@@ -118,6 +119,29 @@ def test_interrupt_exits_130_and_the_server_sees_the_connection_close(tmp_path: 
         assert process.returncode == 130
         assert b"Traceback" not in errors
         wait_for(lambda: server.chats[0].client_closed is not None, 2)
+
+
+def test_a_batch_prints_a_verdict_while_the_next_case_is_still_judged(tmp_path: Path) -> None:
+    stalls = Script(match="slow", steps=[{"thinking": "hm"}, {"stall": True}])
+    (tmp_path / "cases.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "slow"}\n')
+    batch_of = ["classify", "--file", str(tmp_path / "cases.jsonl"), "--guard", "gauntlet", *GPT_OSS]
+    with (
+        OllamaServer(stalls, Script(), name="gpt-oss:20b", parallel=6) as server,
+        subprocess.Popen(
+            [sys.executable, "-m", "app", *batch_of],
+            env={**os.environ, "OLLAMA_HOST": server.url, "WIZARD_DB": str(tmp_path / "wizard.db")},
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+        ) as batch,
+    ):
+        assert batch.stdout is not None
+        printed = [batch.stdout.readline(), batch.stdout.readline()]
+        batch.send_signal(signal.SIGINT)
+        printed += batch.stdout.readlines()
+    assert batch.returncode == 130
+    assert [json.loads(line)["decision"] for line in printed] == ["allow", "allow"]
+    with open_tracker(tmp_path / "wizard.db") as tracker:
+        assert [probe.excerpt for probe in tracker.probes()] == ["b", "a"]
 
 
 @pytest.mark.xdist_group("smollm2")
