@@ -20,10 +20,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
-from engine.tracker import schema as schema  # the tables join SQLModel.metadata
+from engine.tracker import run_tables as run_tables  # the tables join SQLModel.metadata
+from engine.tracker import schema as schema
 from engine.tracker.records import TrackerError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in migrations/versions. Revisions are four digits and count upwards."""
 
 BUSY_TIMEOUT_S = 30.0

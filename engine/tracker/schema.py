@@ -48,7 +48,8 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else datetime.fromisoformat(value)
 
 
-def _text(**options: Any) -> Any:
+def faithful_text(**options: Any) -> Any:
+    """Return a column of `FaithfulText`."""
     return Field(sa_type=FaithfulText, **options)
 
 
@@ -65,18 +66,18 @@ class ProbeRow(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     created_at: datetime = Field(sa_type=UtcTime)
-    source: str = _text()
-    guard: str = _text()
-    model: str | None = _text()
-    decision: str | None = _text()
-    status: str = _text()
+    source: str = faithful_text()
+    guard: str = faithful_text()
+    model: str | None = faithful_text()
+    decision: str | None = faithful_text()
+    status: str = faithful_text()
     score: float | None
     latency_ms: float
-    case_key: str = _text()
-    settings: str = _text()
-    verdict: str | None = _text()
-    prompt: str = _text()
-    response: str | None = _text()
+    case_key: str = faithful_text()
+    settings: str = faithful_text()
+    verdict: str | None = faithful_text()
+    prompt: str = faithful_text()
+    response: str | None = faithful_text()
 
 
 # SQLite appends the id to every index entry: each of these also gives its matches in order of age.
@@ -99,8 +100,8 @@ class PolicyTextRow(SQLModel, table=True):
 
     __tablename__ = "policy_text"
 
-    sha256: str = _text(primary_key=True)
-    text: str = _text()
+    sha256: str = faithful_text(primary_key=True)
+    text: str = faithful_text()
 
 
 class ProbePolicyRow(SQLModel, table=True):
@@ -109,8 +110,8 @@ class ProbePolicyRow(SQLModel, table=True):
     __tablename__ = "probe_policy"
 
     probe_id: int = Field(primary_key=True, foreign_key="probe.id", ondelete="CASCADE")
-    name: str = _text(primary_key=True)
-    sha256: str = _text(foreign_key="policy_text.sha256", index=True)
+    name: str = faithful_text(primary_key=True)
+    sha256: str = faithful_text(foreign_key="policy_text.sha256", index=True)
 
 
 # Finds the probes that hold given trigrams, whatever their case. It keeps neither texts nor positions,

@@ -35,9 +35,9 @@ def mode(path: Path) -> int:
 
 
 def schema_of(connection: Connection) -> set[str]:
-    """Return the SQL of everything but Alembic's own table, with the white space evened out."""
+    """Return the SQL of everything but Alembic's own table, without its white space."""
     rows = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
-    return {" ".join(row[0].split()) for row in rows if "alembic_version" not in row[0]}
+    return {"".join(row[0].split()) for row in rows if "alembic_version" not in row[0]}
 
 
 def is_ours(_: object, name: str | None, kind: str, reflected: bool, other: object) -> bool:
@@ -57,8 +57,8 @@ def test_the_migrated_schema_is_that_of_the_tables() -> None:
     with made.begin() as connection:
         SQLModel.metadata.create_all(connection)
         directly = schema_of(connection)
-    assert {statement.replace("NOT NULL PRIMARY KEY", "NOT NULL") for statement in by_migration} == {
-        statement.replace("NOT NULL PRIMARY KEY", "NOT NULL") for statement in directly
+    assert {statement.replace("NOTNULLPRIMARYKEY", "NOTNULL") for statement in by_migration} == {
+        statement.replace("NOTNULLPRIMARYKEY", "NOTNULL") for statement in directly
     }
 
 
@@ -132,12 +132,12 @@ def test_a_lock_that_is_never_released_is_explained(tmp_path: Path, monkeypatch:
 
 # --- other schemas -------------------------------------------------------------------------------
 
-SECOND = """
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -149,19 +149,22 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def with_second_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Return what makes 0002 the newest schema; its argument is a last statement of the migration."""
+def with_next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what makes 0003 the newest schema; its argument is a last statement of the migration."""
 
     def arrange(more: str = "") -> None:
         folder = tmp_path / "migrations with 100% more"
         (folder / "versions").mkdir(parents=True)
-        for source in ("env.py", "versions/r0001_probes.py"):
-            (folder / source).write_bytes((migrations.FOLDER / source).read_bytes())
-        (folder / "versions" / "r0002_note.py").write_text(SECOND.format(more=more))
+        for source in migrations.FOLDER.glob("**/*.py"):
+            (folder / source.relative_to(migrations.FOLDER)).write_bytes(source.read_bytes())
+        (folder / "versions" / "r0003_note.py").write_text(NEXT.format(more=more))
         monkeypatch.setattr(migrations, "FOLDER", folder)
-        monkeypatch.setattr(database, "HEAD", "0002")
+        monkeypatch.setattr(database, "HEAD", "0003")
 
     return arrange
+
+
+HEAD = database.HEAD
 
 
 def rows(path: Path, query: str) -> list[Any]:
@@ -170,11 +173,11 @@ def rows(path: Path, query: str) -> list[Any]:
 
 
 def test_an_older_database_is_backed_up_and_migrated(
-    tmp_path: Path, with_second_migration: Callable[[], None]
+    tmp_path: Path, with_next_migration: Callable[[], None]
 ) -> None:
     path = tmp_path / "wizard.db"
     kept = save(path, "precious")
-    with_second_migration()
+    with_next_migration()
     with open_tracker(path) as tracker:
         assert tracker.read_only is None
         probe = tracker.probe(kept)
@@ -182,27 +185,43 @@ def test_an_older_database_is_backed_up_and_migrated(
         assert probe.case.prompt == "precious"
         case = Case("after")
         assert tracker.save_probe(case, judged(case)) > kept
-    assert rows(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert rows(path, "SELECT version_num FROM alembic_version") == [("0003",)]
     assert rows(path, "SELECT note FROM probe") == [(None,), (None,)]
     (backup,) = tmp_path.glob("wizard.db.backup-*")
     assert mode(backup) == 0o600
-    assert rows(backup, "SELECT version_num, prompt FROM alembic_version, probe") == [("0001", "precious")]
+    assert rows(backup, "SELECT version_num, prompt FROM alembic_version, probe") == [(HEAD, "precious")]
     open_tracker(path).close()
     assert len(list(tmp_path.glob("wizard.db.backup-*"))) == 1
 
 
+def test_a_database_of_probes_only_gains_the_runs(tmp_path: Path) -> None:
+    path = tmp_path / "wizard.db"
+    made = create_engine(f"sqlite:///{path}")
+    with made.begin() as connection:
+        migrations.upgrade(connection, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO probe VALUES (7, '2026-01-01T00:00:00+00:00', 'cli', 'reasoner', NULL, 'allow', 'ok', "
+            "0.5, 1.0, 'key', '{}', NULL, 'precious', NULL)"
+        )
+    made.dispose()
+    with open_tracker(path) as tracker:
+        assert [probe.excerpt for probe in tracker.probes()] == ["precious"]
+    assert rows(path, "SELECT version_num FROM alembic_version") == [(HEAD,)]
+    assert rows(path, "SELECT count(*) FROM job") == [(0,)]
+
+
 @pytest.mark.parametrize("more", ["raise ValueError('half way')", "op.execute('DELETE FROM probe')"])
 def test_a_migration_that_fails_changes_nothing(
-    tmp_path: Path, with_second_migration: Callable[[str], None], more: str
+    tmp_path: Path, with_next_migration: Callable[[str], None], more: str
 ) -> None:
     path = tmp_path / "wizard.db"
     save(path, "precious")
-    with_second_migration(more)
-    with pytest.raises(TrackerError, match="could not be brought to schema 0002") as caught:
+    with_next_migration(more)
+    with pytest.raises(TrackerError, match="could not be brought to schema 0003") as caught:
         open_tracker(path)
     (backup,) = tmp_path.glob("wizard.db.backup-*")
     assert str(backup) in caught.value.kept
-    assert rows(path, "SELECT version_num, prompt FROM alembic_version, probe") == [("0001", "precious")]
+    assert rows(path, "SELECT version_num, prompt FROM alembic_version, probe") == [(HEAD, "precious")]
 
 
 @pytest.mark.parametrize("revision", ["0099", "a1b2c3", "00001"])

@@ -3,7 +3,8 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from engine.tracker import schema as schema  # the tables join SQLModel.metadata
+from engine.tracker import run_tables as run_tables  # the tables join SQLModel.metadata
+from engine.tracker import schema as schema
 
 context.configure(
     connection=context.config.attributes["connection"],
