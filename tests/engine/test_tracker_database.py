@@ -200,7 +200,7 @@ def test_a_database_of_probes_only_gains_the_runs(tmp_path: Path) -> None:
     with made.begin() as connection:
         migrations.upgrade(connection, "0001")
         connection.exec_driver_sql(
-            "INSERT INTO probe VALUES (7, '2026-01-01T00:00:00+00:00', 'cli', 'reasoner', NULL, 'allow', 'ok', "
+            "INSERT INTO probe VALUES (7, '2026-01-01', 'cli', 'reasoner', NULL, 'allow', 'ok', "
             "0.5, 1.0, 'key', '{}', NULL, 'precious', NULL)"
         )
     made.dispose()

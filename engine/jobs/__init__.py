@@ -1,0 +1,1 @@
+"""Jobs: work that outlives the program that started it."""

@@ -1,0 +1,166 @@
+"""A run's folder: what lies in it, starting its supervisor, and telling whether that still lives.
+
+Standard library only. Everything here works without the database, which can be rebuilt from the folders.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.events import JsonValue
+from engine.jobs import supervisor
+from engine.jobs.states import Failed, JobState, Killed, Succeeded
+
+GRACE_S = 15.0
+"""How long a cancelled worker has to save its checkpoint before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The supervisor's last word. Times are seconds since 1970; ``output_lost`` is in bytes."""
+
+    attempt: int
+    exit_code: int | None
+    signal: int | None
+    cancelled: str | None
+    began: float
+    ended: float
+    output_lost: int = 0
+
+    @property
+    def state(self) -> JobState:
+        """The state that this end means."""
+        if self.signal is not None:
+            return Killed(self.signal)
+        return Failed(self.exit_code) if self.exit_code else Succeeded()
+
+
+class RunFolder:
+    """``runs/ID``. Constructing one touches nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def events(self) -> Path:
+        return self.path / supervisor.EVENTS
+
+    @property
+    def output(self) -> Path:
+        return self.path / supervisor.OUTPUT
+
+    def make(self) -> None:
+        """Make the folder, for its owner only. One that is there is kept."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def prepare(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        checkpoint: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        grace_s: float = GRACE_S,
+        about: Mapping[str, JsonValue] | None = None,
+    ) -> None:
+        """Write what the supervisor reads. ``checkpoint`` names what a discarding cancel removes.
+
+        ``about`` describes the job for the day the database has to be rebuilt.
+        """
+        self.make()
+        content: dict[str, object] = {
+            "argv": list(argv),
+            "cwd": cwd,
+            "env": dict(env or {}),
+            "checkpoint": list(checkpoint),
+            "grace_s": grace_s,
+            "about": dict(about or {}),
+        }
+        temporary = self.path / f"{supervisor.SPEC}.tmp"
+        temporary.write_text(json.dumps(content))
+        temporary.replace(self.path / supervisor.SPEC)
+        self.ask(supervisor.RUN)
+
+    def ask(self, what: str) -> None:
+        """Tell the supervisor what is wanted: one of its RUN, PAUSE, CANCEL_KEEP, CANCEL_DISCARD."""
+        line = what.encode().ljust(supervisor.CONTROL_SIZE)
+        descriptor = os.open(self.path / supervisor.CONTROL, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.pwrite(descriptor, line, 0)
+        finally:
+            os.close(descriptor)
+
+    def asked(self) -> str:
+        """Return what was last asked for."""
+        with suppress(OSError):
+            return (self.path / supervisor.CONTROL).read_text().strip()
+        return supervisor.RUN
+
+    def launch(self, attempt: int) -> None:
+        """Start the supervisor. The lock is held from before this returns until all of the run is gone.
+
+        Raises:
+            BlockingIOError: if an earlier attempt still holds the lock.
+            OSError: if the process cannot be started.
+        """
+        with suppress(FileNotFoundError):
+            (self.path / supervisor.EXIT).unlink()
+        lock = os.open(self.path / supervisor.LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            subprocess.Popen(
+                [
+                    *(sys.executable, "-I", "-S", supervisor.__file__),
+                    *(str(self.path.absolute()), str(attempt), str(lock)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(lock,),
+                start_new_session=True,
+                cwd="/",
+            )
+        finally:
+            os.close(lock)
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything of an attempt lives: its supervisor, or what is left of it being cleaned up."""
+        try:
+            lock = os.open(self.path / supervisor.LOCK, os.O_RDWR)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return False
+            raise
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(lock)
+
+    def exit(self, attempt: int) -> Exit | None:
+        """Return how the attempt ended; None if there is no word of it."""
+        try:
+            ended = Exit(**json.loads((self.path / supervisor.EXIT).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return ended if ended.attempt == attempt else None
+
+    def started(self, attempt: int) -> bool:
+        """Whether the attempt's worker was started."""
+        try:
+            return bool(json.loads((self.path / supervisor.STARTED).read_bytes())["attempt"] == attempt)
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
