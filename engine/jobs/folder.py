@@ -117,7 +117,7 @@ class RunFolder:
         lock = os.open(self.path / supervisor.LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            subprocess.Popen(
+            subprocess.Popen(  # noqa: S603
                 [
                     *(sys.executable, "-I", "-S", supervisor.__file__),
                     *(str(self.path.absolute()), str(attempt), str(lock)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -33,7 +34,44 @@ BUSY_TIMEOUT_S = 30.0
 _FRESH = ""
 
 
-def open_database(path: Path) -> tuple[Engine, str | None]:
+class Database:
+    """An open database file. Any thread may use it; ``read_only`` is None, or says why it is only read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.engine, self.read_only = _open(self.path)
+        # One writer at a time within the process: threads then queue here rather than poll SQLite's lock.
+        self._writing = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection to read with; every statement sees what is committed by then."""
+        with explained(self.path), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that has the write lock; it is committed at the end.
+
+        Raises:
+            TrackerError: if the database may only be read, or could not be written.
+        """
+        if self.read_only:
+            raise TrackerError(self.read_only)
+        with (
+            self._writing,
+            explained(self.path),
+            self.engine.connect().execution_options(immediate=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Close the file. Call it once nothing else uses it."""
+        self.engine.dispose()
+
+
+def _open(path: Path) -> tuple[Engine, str | None]:
     """Return an engine on the database at ``path`` with the newest schema, creating or migrating it.
 
     The second value is None, or says why the database may only be read. Several processes may call this
@@ -43,7 +81,6 @@ def open_database(path: Path) -> tuple[Engine, str | None]:
     Raises:
         TrackerError: if the file cannot be opened, created or migrated, or is not a tracker's.
     """
-    path = path.absolute()
     with explained(path):
         _create_file(path)
         with closing(_connect(path)) as connection:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +29,7 @@ from sqlmodel import col
 from engine.cases import Case, Decision, Verdict
 from engine.events import Event, EventDecodeError, Started, VerdictReached, to_jsonable
 from engine.policies.load import Policy
-from engine.tracker.database import explained, open_database
+from engine.tracker.database import Database
 from engine.tracker.encoding import load_cut_text, pack_events, store_text, unpack_events
 from engine.tracker.records import STOPPED, PolicyVersion, Probe, ProbeSummary, TrackerError
 from engine.tracker.schema import PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
@@ -69,10 +67,9 @@ class Tracker:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
-        self._engine, self.read_only = open_database(self.path)
-        # One writer at a time within the process: threads then queue here rather than poll SQLite's lock.
-        self._writing = threading.Lock()
+        self.database = Database(path)
+        self.path = self.database.path
+        self.read_only = self.database.read_only
 
     def __enter__(self) -> Tracker:
         return self
@@ -87,7 +84,7 @@ class Tracker:
 
     def close(self) -> None:
         """Close the file. Call it once no other method is running."""
-        self._engine.dispose()
+        self.database.close()
 
     def save_probe(
         self, case: Case, events: Sequence[Event], *, policies: Sequence[Policy] = (), source: str = "tui"
@@ -118,17 +115,10 @@ class Tracker:
             ValueError: if a stream does not begin with `Started`.
             TrackerError: if they could not be saved.
         """
-        if self.read_only:
-            raise TrackerError(self.read_only)
         rows = [(_probe_values(case, events, source), pack_events(events)) for case, events in judged]
         if not rows:
             return []
-        with (
-            self._writing,
-            explained(self.path),
-            self._engine.connect().execution_options(immediate=True) as connection,
-            connection.begin(),
-        ):
+        with self.database.writing() as connection:
             _keep_texts(connection, policies)
             return _insert(connection, rows, policies)
 
@@ -161,7 +151,7 @@ class Tracker:
         if guard is not None:
             query = query.where(col(ProbeRow.guard) == guard)
         query = query.order_by(newest_first.desc())
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return [_summary(row) for row in connection.execute(query)]
 
     def probe(self, probe_id: int) -> Probe | None:
@@ -176,7 +166,7 @@ class Tracker:
             .join(PolicyTextRow, col(PolicyTextRow.sha256) == col(ProbePolicyRow.sha256))
             .where(col(ProbePolicyRow.probe_id) == probe_id)
         )
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             row = connection.execute(query).one_or_none()
             if row is None:
                 return None
@@ -198,13 +188,8 @@ class Tracker:
 
     def count(self) -> int:
         """Return how many probes are saved."""
-        with self._reading() as connection:
+        with self.database.reading() as connection:
             return connection.execute(select(func.count()).select_from(ProbeRow)).scalar_one()
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with explained(self.path), self._engine.connect() as connection:
-            yield connection
 
 
 def _probe_values(case: Case, events: Sequence[Event], source: str) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def test_a_long_search_finds_only_the_whole_of_it(tracker: Tracker) -> None:
 @pytest.mark.parametrize("condition", [{"decision": Decision.BLOCK}, {"guard": "gauntlet"}, {}])
 def test_a_search_walks_the_matches(tracker: Tracker, condition: dict[str, object]) -> None:
     statements: list[str] = []
-    with tracker._engine.connect() as connection:
+    with tracker.database.engine.connect() as connection:
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.set_trace_callback(statements.append)
@@ -236,13 +236,13 @@ def test_threads_save_and_read_at_once(tracker: Tracker) -> None:
 
 def test_a_full_disk_is_said_and_what_was_saved_is_kept(tracker: Tracker) -> None:
     kept = save(tracker, "small")
-    with tracker._engine.connect() as connection:
+    with tracker.database.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(TrackerError, match=r"no room left.*is kept.*Free some disk space"):
         save(tracker, "x" * 1_000_000)
     assert [summary.id for summary in tracker.probes()] == [kept]
-    with tracker._engine.connect() as connection:
+    with tracker.database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     save(tracker, "there is room again")
 

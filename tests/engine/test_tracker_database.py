@@ -92,7 +92,7 @@ def test_an_empty_file_is_made_private_and_used(tmp_path: Path) -> None:
 
 def test_the_settings_hold_on_every_connection(tmp_path: Path) -> None:
     with open_tracker(tmp_path / "wizard.db") as tracker:
-        engine = tracker._engine
+        engine = tracker.database.engine
         with engine.connect() as first, engine.connect() as second:
             for connection in (first, second):
                 pragmas = ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
@@ -110,10 +110,10 @@ def test_a_write_takes_the_lock_at_its_beginning_and_a_read_does_not(tmp_path: P
         open_tracker(path) as tracker,
         closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other,
     ):
-        with tracker._engine.connect() as reading, reading.begin():
+        with tracker.database.engine.connect() as reading, reading.begin():
             reading.exec_driver_sql("SELECT count(*) FROM probe")
             other.execute("BEGIN IMMEDIATE").execute("ROLLBACK")
-        writing = tracker._engine.connect().execution_options(immediate=True)
+        writing = tracker.database.engine.connect().execution_options(immediate=True)
         with writing, writing.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
 
@@ -237,7 +237,7 @@ def test_a_newer_database_can_be_read_but_not_written(tmp_path: Path, revision: 
         assert tracker.probe(kept) is not None
         with pytest.raises(TrackerError, match="nothing will be saved"):
             tracker.save_probe(case, judged(case))
-        with tracker._engine.connect() as connection, pytest.raises(Exception, match="readonly"):
+        with tracker.database.engine.connect() as connection, pytest.raises(Exception, match="readonly"):
             connection.exec_driver_sql("DELETE FROM probe")
         assert tracker.count() == 1
     assert not list(tmp_path.glob("*.backup-*"))
