@@ -32,6 +32,7 @@ from engine.policies.load import Policy
 from engine.tracker.database import Database
 from engine.tracker.encoding import load_cut_text, pack_events, store_text, unpack_events
 from engine.tracker.records import STOPPED, PolicyVersion, Probe, ProbeSummary, TrackerError
+from engine.tracker.runs import Runs
 from engine.tracker.schema import PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
 
 EXCERPT = 200
@@ -70,6 +71,7 @@ class Tracker:
         self.database = Database(path)
         self.path = self.database.path
         self.read_only = self.database.read_only
+        self.runs = Runs(self.database)
 
     def __enter__(self) -> Tracker:
         return self

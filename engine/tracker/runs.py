@@ -1,0 +1,469 @@
+"""Saving and reading runs. Imports SQLModel: reach it through `engine.tracker.open_tracker`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    type_coerce,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlmodel import col
+
+from engine.tracker.database import Database
+from engine.tracker.encoding import load_text, store_text
+from engine.tracker.records import TrackerError
+from engine.tracker.run_records import (
+    Artifact,
+    Bucket,
+    Cursor,
+    Lineage,
+    NewRun,
+    Origin,
+    Provenance,
+    Result,
+    Run,
+    RunQuery,
+    RunSummary,
+    Sort,
+)
+from engine.tracker.run_tables import (
+    ArtifactRow,
+    ExperimentRow,
+    LineageRow,
+    MetricNameRow,
+    ResultRow,
+    RunRow,
+    TagRow,
+)
+
+HEADLINES = ("f1", "accuracy", "harmful f1", "loss")
+"""The results shown in lists, the most telling first; where a run has none of them, its first by name."""
+
+BUCKETS = 400
+"""Points that a curve is reduced to unless more are asked for."""
+
+
+ALL_RUNS = RunQuery()
+
+
+class Runs:
+    """The runs of a database. Any thread may call any method; each call is one transaction.
+
+    Every method raises `TrackerError` where the database cannot be read or written.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # --- writing -------------------------------------------------------------------------------------
+
+    def add(self, run: NewRun) -> int:
+        """Record a run and return its id."""
+        with self._database.writing() as connection:
+            return insert_run(connection, run)
+
+    def tag(self, run_id: int, *names: str) -> None:
+        """File a run under these tags; those it has already are kept."""
+        with self._database.writing() as connection:
+            _require(connection, run_id)
+            _insert_tags(connection, run_id, names)
+
+    def untag(self, run_id: int, *names: str) -> None:
+        """Take these tags off a run."""
+        with self._database.writing() as connection:
+            _require(connection, run_id)
+            connection.execute(
+                delete(TagRow).where(col(TagRow.run_id) == run_id, col(TagRow.name).in_(names))
+            )
+
+    def note(self, run_id: int, note: str) -> None:
+        """Replace a run's note."""
+        with self._database.writing() as connection:
+            _require(connection, run_id)
+            connection.execute(update(RunRow).where(col(RunRow.id) == run_id).values(note=note))
+
+    # --- lists ---------------------------------------------------------------------------------------
+
+    def page(
+        self,
+        query: RunQuery = ALL_RUNS,
+        *,
+        after: Cursor | None = None,
+        before: Cursor | None = None,
+        last: bool = False,
+        limit: int = 50,
+    ) -> list[tuple[Cursor, RunSummary]]:
+        """Return up to ``limit`` runs in the query's order, each with its place in it.
+
+        ``after`` a place, or the nearest ``before`` it, or, with ``last``, the final ones.
+        """
+        listing = _listing(query)
+        backwards = last or before is not None
+        place = tuple_(listing.key, col(RunRow.id))
+        selected = listing.select
+        bound = after if after is not None else before
+        if bound is not None:
+            ahead = query.descending == (after is not None)
+            value = tuple_(literal(bound[0], listing.key.type), literal(bound[1]))
+            selected = selected.where(place < value if ahead else place > value)
+        down = query.descending != backwards
+        order = (listing.key.desc(), col(RunRow.id).desc()) if down else (listing.key, col(RunRow.id))
+        with self._database.reading() as connection:
+            rows = connection.execute(selected.order_by(*order).limit(limit)).all()
+            if backwards:
+                rows = rows[::-1]
+            summaries = _summaries(connection, rows)
+        return [((row.sort_key, row.id), summary) for row, summary in zip(rows, summaries, strict=True)]
+
+    def count(self, query: RunQuery = ALL_RUNS) -> int:
+        """Return how many runs there are."""
+        counted = _filtered(select(func.count()).select_from(RunRow), query)
+        with self._database.reading() as connection:
+            number: int = connection.execute(counted).scalar_one()
+            return number
+
+    # --- one run -------------------------------------------------------------------------------------
+
+    def run(self, run_id: int) -> Run | None:
+        """Return a run in full, or None if there is none by that id."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                _listing(ALL_RUNS)
+                .select.add_columns(*(col(getattr(RunRow, name)) for name in _DETAILS))
+                .where(col(RunRow.id) == run_id)
+            ).one_or_none()
+            if row is None:
+                return None
+            (summary,) = _summaries(connection, [row])
+            return Run(
+                summary,
+                json.loads(row.params),
+                tuple(result for _, result in _results_by_run(connection, [run_id])),
+                tuple(Artifact(*made) for made in connection.execute(_ARTIFACTS, {"run": run_id})),
+                tuple(Lineage(*used) for used in connection.execute(_LINEAGE, {"run": run_id})),
+                tuple(connection.execute(_CHILDREN, {"run": run_id}).scalars()),
+                tuple(_metric_names(connection, run_id)),
+                Provenance(
+                    row.host,
+                    row.git_revision,
+                    None if row.git_dirty is None else bool(row.git_dirty),
+                    json.loads(row.packages),
+                    json.loads(row.seeds),
+                ),
+                json.loads(row.summary),
+                row.source,
+                row.note,
+            )
+
+    def curve(self, run_id: int, metric: str, buckets: int = BUCKETS) -> list[Bucket]:
+        """Return a metric's curve, reduced by the database to at most ``buckets`` of equal width."""
+        return self.curves([run_id], metric, buckets)[run_id]
+
+    def curves(self, run_ids: Sequence[int], metric: str, buckets: int = BUCKETS) -> dict[int, list[Bucket]]:
+        """Return the same metric's curve of several runs, by run."""
+        with self._database.reading() as connection:
+            name_id = connection.execute(
+                select(col(MetricNameRow.id)).where(col(MetricNameRow.name) == metric)
+            ).scalar_one_or_none()
+            if name_id is None:
+                return {run_id: [] for run_id in run_ids}
+            return {run_id: _curve(connection, run_id, name_id, buckets) for run_id in run_ids}
+
+    def results(self, run_ids: Sequence[int]) -> dict[int, dict[str, Result]]:
+        """Return the results of several runs by run and name."""
+        with self._database.reading() as connection:
+            found: dict[int, dict[str, Result]] = {run_id: {} for run_id in run_ids}
+            for run_id, result in _results_by_run(connection, run_ids):
+                found[run_id][result.name] = result
+            return found
+
+    def sql(self, statement: str, limit: int = 1000) -> tuple[list[str], list[tuple[Any, ...]], bool]:
+        """Run a reading statement; return column names, at most ``limit`` rows, and whether there are more.
+
+        Raises:
+            TrackerError: if it is not one statement, or would write.
+        """
+        with self._database.reading() as connection:
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+            try:
+                cursor = connection.exec_driver_sql(statement)
+                if not cursor.returns_rows:
+                    return [], [], False
+                rows = [tuple(row) for row in cursor.fetchmany(limit + 1)]
+                return list(cursor.keys()), rows[:limit], len(rows) > limit
+            finally:
+                connection.rollback()
+                if self._database.read_only is None:
+                    connection.exec_driver_sql("PRAGMA query_only = OFF")
+
+
+# --- writing within a transaction --------------------------------------------------------------------
+
+
+def insert_run(connection: Connection, run: NewRun) -> int:
+    """Insert a run with all that belongs to it and return its id."""
+    values = {
+        "experiment_id": None if run.experiment is None else experiment_id(connection, run.experiment),
+        "name": run.name,
+        "kind": run.kind,
+        "origin": run.origin.value,
+        "status": run.status,
+        "created_at": run.created_at or datetime.now(UTC),
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "cost_usd": run.cost_usd,
+        "params": json.dumps(run.params),
+        "summary": json.dumps(run.summary),
+        "source": run.source,
+        "note": run.note,
+        **provenance_values(run.provenance),
+    }
+    run_id = connection.execute(insert(RunRow).values(values)).inserted_primary_key[0]  # type: ignore[index]
+    assert isinstance(run_id, int)
+    insert_results(connection, run_id, run.results)
+    insert_lineage(connection, run_id, run.lineage)
+    _insert_tags(connection, run_id, run.tags)
+    return run_id
+
+
+def provenance_values(provenance: Provenance) -> dict[str, Any]:
+    """Return the columns of the run table that say where and with what it ran."""
+    return {
+        "host": provenance.host,
+        "git_revision": provenance.git_revision,
+        "git_dirty": provenance.git_dirty,
+        "packages": json.dumps(dict(provenance.packages)),
+        "seeds": json.dumps(dict(provenance.seeds)),
+    }
+
+
+def experiment_id(connection: Connection, name: str) -> int:
+    """Return the experiment's id; make it where there is none of that name."""
+    new = insert_or(ExperimentRow).values(name=name, note="", created_at=datetime.now(UTC))
+    connection.execute(new.on_conflict_do_nothing())
+    found = select(col(ExperimentRow.id)).where(col(ExperimentRow.name) == name)
+    return connection.execute(found).scalar_one()  # type: ignore[return-value]
+
+
+def insert_results(connection: Connection, run_id: int, results: Iterable[Result]) -> None:
+    """Insert results; one of the same name is replaced. Values that are not numbers are left out."""
+    for result in results:
+        if math.isnan(result.value):
+            continue
+        values = {"value": result.value, "n": result.n, "low": result.low, "high": result.high}
+        new = insert_or(ResultRow).values(run_id=run_id, name=result.name, **values)
+        connection.execute(new.on_conflict_do_update(set_=values))
+
+
+def insert_lineage(connection: Connection, run_id: int, lineage: Iterable[Lineage]) -> None:
+    """Insert what a run was made from; what is there of the same role and name is replaced."""
+    for used in lineage:
+        values = {"sha256": used.sha256, "parent_id": used.parent_id}
+        new = insert_or(LineageRow).values(run_id=run_id, role=used.role, name=used.name, **values)
+        connection.execute(new.on_conflict_do_update(set_=values))
+
+
+def _insert_tags(connection: Connection, run_id: int, names: Iterable[str]) -> None:
+    for name in names:
+        new = insert_or(TagRow).values(run_id=run_id, name=name)
+        connection.execute(new.on_conflict_do_nothing())
+
+
+def _require(connection: Connection, run_id: int) -> None:
+    if connection.execute(select(col(RunRow.id)).where(col(RunRow.id) == run_id)).first() is None:
+        raise TrackerError(
+            f"There is no run {run_id}.",
+            kept="Nothing was changed.",
+            hint="'wizard101 runs list' shows them.",
+        )
+
+
+# --- reading within a transaction --------------------------------------------------------------------
+
+_DETAILS = ("params", "host", "git_revision", "git_dirty", "packages", "seeds", "summary", "source", "note")
+
+_RUN = bindparam("run", type_=Integer)
+_ARTIFACTS = (
+    select(col(ArtifactRow.path), col(ArtifactRow.role), col(ArtifactRow.sha256))
+    .where(col(ArtifactRow.run_id) == _RUN)
+    .order_by(col(ArtifactRow.path))
+)
+_LINEAGE = (
+    select(col(LineageRow.role), col(LineageRow.name), col(LineageRow.sha256), col(LineageRow.parent_id))
+    .where(col(LineageRow.run_id) == _RUN)
+    .order_by(col(LineageRow.role), col(LineageRow.name))
+)
+_CHILDREN = (
+    select(col(LineageRow.run_id))
+    .where(col(LineageRow.parent_id) == _RUN)
+    .distinct()
+    .order_by(col(LineageRow.run_id))
+)
+
+# A loose index scan: one seek for each name, however many points it has.
+_METRIC_NAMES = text("""
+    WITH RECURSIVE seen(name_id) AS (
+        SELECT min(name_id) FROM metric WHERE run_id = :run
+        UNION ALL
+        SELECT (SELECT min(name_id) FROM metric WHERE run_id = :run AND name_id > seen.name_id)
+        FROM seen WHERE seen.name_id IS NOT NULL
+    )
+    SELECT metric_name.name FROM seen JOIN metric_name ON metric_name.id = seen.name_id ORDER BY 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    select: Select[Any]
+    key: Any
+
+
+def _listing(query: RunQuery) -> _Listing:
+    result = query.sort.removeprefix("result:")
+    by_result = result != query.sort
+    key: Any = col(ResultRow.value) if by_result else _KEYS[Sort(query.sort)]
+    selected: Any = select(
+        col(RunRow.id),
+        col(RunRow.name),
+        col(RunRow.kind),
+        col(RunRow.origin),
+        col(RunRow.status),
+        col(ExperimentRow.name).label("experiment"),
+        col(RunRow.created_at),
+        col(RunRow.started_at),
+        col(RunRow.ended_at),
+        col(RunRow.cost_usd),
+        key.label("sort_key"),
+    ).join_from(RunRow, ExperimentRow, col(ExperimentRow.id) == col(RunRow.experiment_id), isouter=True)
+    if by_result:
+        selected = selected.join(
+            ResultRow, and_(col(ResultRow.run_id) == col(RunRow.id), col(ResultRow.name) == result)
+        )
+    return _Listing(_filtered(selected, query), key)
+
+
+_KEYS: dict[Sort, Any] = {
+    Sort.ID: col(RunRow.id),
+    Sort.NAME: col(RunRow.name),
+    Sort.KIND: col(RunRow.kind),
+    Sort.STATUS: col(RunRow.status),
+    Sort.STARTED: func.coalesce(type_coerce(col(RunRow.started_at), Text), ""),
+    Sort.COST: func.coalesce(col(RunRow.cost_usd), -1.0),
+}
+
+
+def _filtered(selected: Select[Any], query: RunQuery) -> Select[Any]:
+    for column, wanted in (
+        (RunRow.kind, query.kind),
+        (RunRow.status, query.status),
+        (RunRow.origin, query.origin.value if query.origin else None),
+    ):
+        if wanted is not None:
+            selected = selected.where(col(column) == wanted)
+    if query.experiment is not None:
+        named = select(col(ExperimentRow.id)).where(
+            _contains(ExperimentRow.name, query.experiment.casefold())
+        )
+        selected = selected.where(col(RunRow.experiment_id).in_(named))
+    if query.tag is not None:
+        filed = select(col(TagRow.run_id)).where(col(TagRow.name) == query.tag)
+        selected = selected.where(col(RunRow.id).in_(filed))
+    for word in query.words:
+        in_experiment = select(col(ExperimentRow.id)).where(_contains(ExperimentRow.name, word))
+        in_tags = select(col(TagRow.run_id)).where(_contains(TagRow.name, word))
+        selected = selected.where(
+            or_(
+                _contains(RunRow.name, word),
+                _contains(RunRow.kind, word),
+                col(RunRow.experiment_id).in_(in_experiment),
+                col(RunRow.id).in_(in_tags),
+            )
+        )
+    return selected
+
+
+def _contains(column: Any, folded: str) -> ColumnElement[bool]:
+    return func.contains_folded(type_coerce(col(column), Text), store_text(folded))
+
+
+def _summaries(connection: Connection, rows: Sequence[Row[Any]]) -> list[RunSummary]:
+    ids = [row.id for row in rows]
+    tags: dict[int, list[str]] = {run_id: [] for run_id in ids}
+    tagged = select(col(TagRow.run_id), col(TagRow.name)).where(col(TagRow.run_id).in_(ids))
+    for run_id, name in connection.execute(tagged.order_by(col(TagRow.name))):
+        tags[run_id].append(name)
+    results: dict[int, list[Result]] = {run_id: [] for run_id in ids}
+    for run_id, result in _results_by_run(connection, ids):
+        results[run_id].append(result)
+    return [
+        RunSummary(
+            row.id,
+            row.name,
+            row.kind,
+            Origin(row.origin),
+            row.status,
+            row.experiment,
+            row.created_at,
+            row.started_at,
+            row.ended_at,
+            row.cost_usd,
+            tuple(tags[row.id]),
+            _headline(results[row.id]),
+        )
+        for row in rows
+    ]
+
+
+def _headline(results: Sequence[Result]) -> Result | None:
+    by_name = {result.name: result for result in results}
+    return next((by_name[name] for name in HEADLINES if name in by_name), next(iter(results), None))
+
+
+def _results_by_run(connection: Connection, run_ids: Sequence[int]) -> list[tuple[int, Result]]:
+    found = select(ResultRow.__table__).where(col(ResultRow.run_id).in_(run_ids))  # type: ignore[attr-defined]
+    ordered = connection.execute(found.order_by(col(ResultRow.run_id), col(ResultRow.name)))
+    return [(row.run_id, Result(row.name, row.value, row.n, row.low, row.high)) for row in ordered]
+
+
+def _metric_names(connection: Connection, run_id: int) -> list[str]:
+    return [load_text(name) for name in connection.execute(_METRIC_NAMES, {"run": run_id}).scalars()]
+
+
+CURVE_SQL = """
+    WITH ends(first, width) AS (
+        SELECT min(step), (max(step) - min(step)) / :buckets + 1 FROM metric
+        WHERE run_id = :run AND name_id = :name
+    )
+    SELECT max(step), min(value), max(value), avg(value), count(*) FROM metric, ends
+    WHERE run_id = :run AND name_id = :name
+    GROUP BY (step - first) / width ORDER BY 1
+"""
+"""A curve in buckets of equal width in steps: its lows, highs and means, of values that are numbers."""
+
+
+def _curve(connection: Connection, run_id: int, name_id: int, buckets: int) -> list[Bucket]:
+    asked = {"run": run_id, "name": name_id, "buckets": buckets}
+    return [Bucket(*row) for row in connection.execute(text(CURVE_SQL), asked)]
