@@ -11,10 +11,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.events import JsonValue
 from engine.jobs import supervisor
@@ -22,6 +24,8 @@ from engine.jobs.states import Failed, JobState, Killed, Succeeded
 
 GRACE_S = 15.0
 """How long a cancelled worker has to save its checkpoint before it is killed."""
+
+_PATIENCE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,6 @@ class RunFolder:
     def output(self) -> Path:
         return self.path / supervisor.OUTPUT
 
-    def make(self) -> None:
-        """Make the folder, for its owner only. One that is there is kept."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
     def prepare(
         self,
         argv: Sequence[str],
@@ -72,11 +72,17 @@ class RunFolder:
         grace_s: float = GRACE_S,
         about: Mapping[str, JsonValue] | None = None,
     ) -> None:
-        """Write what the supervisor reads. ``checkpoint`` names what a discarding cancel removes.
+        """Make the folder, for its owner only, and write what the supervisor reads.
 
-        ``about`` describes the job for the day the database has to be rebuilt.
+        ``checkpoint`` names what a discarding cancel removes. ``about`` describes the job for the day the
+        database has to be rebuilt.
+
+        Raises:
+            FileExistsError: if there is such a folder already: it is another job's.
+            OSError: if the folder cannot be written.
         """
-        self.make()
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700)
         content: dict[str, object] = {
             "argv": list(argv),
             "cwd": cwd,
@@ -85,10 +91,20 @@ class RunFolder:
             "grace_s": grace_s,
             "about": dict(about or {}),
         }
-        temporary = self.path / f"{supervisor.SPEC}.tmp"
-        temporary.write_text(json.dumps(content))
-        temporary.replace(self.path / supervisor.SPEC)
+        (self.path / supervisor.SPEC).write_text(json.dumps(content))
         self.ask(supervisor.RUN)
+
+    def spec(self) -> dict[str, Any]:
+        """Return what `prepare` wrote.
+
+        Raises:
+            OSError: if it cannot be read.
+            ValueError: if it is damaged.
+        """
+        content = json.loads((self.path / supervisor.SPEC).read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+        return content
 
     def ask(self, what: str) -> None:
         """Tell the supervisor what is wanted: one of its RUN, PAUSE, CANCEL_KEEP, CANCEL_DISCARD."""
@@ -112,11 +128,12 @@ class RunFolder:
             BlockingIOError: if an earlier attempt still holds the lock.
             OSError: if the process cannot be started.
         """
-        with suppress(FileNotFoundError):
-            (self.path / supervisor.EXIT).unlink()
-        lock = os.open(self.path / supervisor.LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(self.path / supervisor.LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock)
+            with suppress(FileNotFoundError):
+                (self.path / supervisor.EXIT).unlink()
+            os.pwrite(lock, f"{attempt}\n".encode(), 0)
             subprocess.Popen(  # noqa: S603
                 [
                     *(sys.executable, "-I", "-S", supervisor.__file__),
@@ -126,11 +143,19 @@ class RunFolder:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(lock,),
+                env=outer_environment(),
                 start_new_session=True,
                 cwd="/",
             )
         finally:
             os.close(lock)
+
+    def launched(self, attempt: int) -> bool:
+        """Whether the attempt's supervisor may have been started: `launch` came as far as to try."""
+        try:
+            return (self.path / supervisor.LOCK).read_bytes() == f"{attempt}\n".encode()
+        except OSError:
+            return False
 
     @property
     def alive(self) -> bool:
@@ -164,3 +189,22 @@ class RunFolder:
             return bool(json.loads((self.path / supervisor.STARTED).read_bytes())["attempt"] == attempt)
         except (OSError, ValueError, TypeError, KeyError):
             return False
+
+
+def _take(lock: int) -> None:
+    """Lock the run. Somebody who just looks whether it is locked has it for a moment."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
+def outer_environment() -> dict[str, str]:
+    """Return this process's environment, without what marks the processes of a job, if it is one of them."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("WIZARD101_")}

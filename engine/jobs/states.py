@@ -126,8 +126,8 @@ FOLLOWS: dict[type[JobState], tuple[type[JobState], ...]] = {
     Starting: (Queued, Running, Cancelling, *_ENDS),
     Running: (Paused, Cancelling, *_ENDS),
     Paused: (Running, Cancelling, *_ENDS),
-    # From keeping the checkpoint to discarding it; never back.
-    Cancelling: (Cancelling, *_ENDS),
+    # From keeping the checkpoint to discarding it; never back. Skipped: its supervisor was never started.
+    Cancelling: (Cancelling, Skipped, *_ENDS),
     Succeeded: (),
     # Restarting in place.
     Failed: (Queued,),

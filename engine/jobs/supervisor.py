@@ -8,7 +8,8 @@ Three processes share a run. The supervisor starts the *guardian*, a fork of its
 group of its own and does nothing but wait for the supervisor to vanish; then it kills the group. The
 worker is started in that group. As long as the supervisor or the guardian lives, the lock is held; and as
 long as the guardian lives, the number of the group cannot come to mean a stranger's. So a free lock
-without an ``exit.json`` means: lost, and nothing of it is left running.
+without an ``exit.json`` means: lost, and nothing of it is left running. Processes that have left the group
+are known, where there is a ``/proc``, by the run's folder in their environment.
 
 What is asked of the job is in ``control``, one line that is overwritten in place: that needs no room on
 a full disk. The worker's output comes through a pipe, so that a full disk cannot fail the worker either,
@@ -36,9 +37,14 @@ CONTROL_SIZE = 32
 
 RUN, PAUSE, CANCEL_KEEP, CANCEL_DISCARD = "run", "pause", "cancel keep", "cancel discard"
 
+RUN_DIR = "WIZARD101_RUN_DIR"
+"""The variable that tells a worker its run's folder, and that marks whatever it starts."""
+
 POLL_S = 0.1
 _RETRY_S = 0.5
 _CHUNK = 1 << 16
+_ROUNDS = 20
+"""Looks for processes that are left: what a process has started before it is killed is found by the next."""
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 _SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
@@ -129,6 +135,33 @@ class _Log:
             self.lost += min(len(rest), len(data))
 
 
+def kill_marked(folder: str) -> None:
+    """Kill every process that carries the run's folder in its environment, whatever its group."""
+    mark = f"\0{RUN_DIR}={folder}\0".encode(errors="surrogateescape")
+    for _ in range(_ROUNDS):
+        marked = [pid for pid in _processes() if pid != os.getpid() and mark in _environment(pid)]
+        if not marked:
+            return
+        for pid in marked:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+    except OSError:
+        return []
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
+            return b"\0" + file.read()
+    except OSError:
+        return b""
+
+
 class Supervisor:
     """One attempt at one job."""
 
@@ -199,6 +232,7 @@ class Supervisor:
                 signal.set_wakeup_fd(-1)
                 os.close(self._leash)
                 os.read(watched, 1)
+                kill_marked(self._folder)
                 os.killpg(os.getpgid(0), signal.SIGKILL)
             finally:
                 os._exit(0)
@@ -210,7 +244,7 @@ class Supervisor:
         os.chdir(self._spec["cwd"])
         environment = dict(os.environ, **self._spec.get("env", {}))
         environment |= {
-            "WIZARD101_RUN_DIR": self._folder,
+            RUN_DIR: self._folder,
             "WIZARD101_EVENTS": self._path(EVENTS),
             "WIZARD101_ATTEMPT": str(self._attempt),
         }
@@ -224,6 +258,7 @@ class Supervisor:
                 (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, output, 1),
                 (os.POSIX_SPAWN_DUP2, output, 2),
+                (os.POSIX_SPAWN_CLOSE, self._lock),
             ],
             setpgroup=self._guardian,
             setsigmask=[],
@@ -277,6 +312,7 @@ class Supervisor:
     def _end_group(self) -> None:
         """Kill what the worker left running, and the guardian with it."""
         self._signal(signal.SIGKILL)
+        kill_marked(self._folder)
         os.waitpid(self._guardian, 0)
 
     def _leave_word(self, began: float, exit_code: int | None, ended_by: int | None) -> None:

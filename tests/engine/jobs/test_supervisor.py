@@ -90,7 +90,7 @@ def test_a_command_that_is_not_there_is_said(folder: RunFolder) -> None:
 
 
 def test_the_lock_is_held_from_launch_to_end(folder: RunFolder) -> None:
-    folder.prepare(["sleep", "0.3"], cwd="/")
+    folder.prepare(["sleep", "1"], cwd="/")
     assert not folder.alive
     folder.launch(1)
     assert folder.alive
@@ -103,6 +103,24 @@ def test_what_the_worker_leaves_running_ends_with_it(folder: RunFolder) -> None:
     run(folder, "sh", "-c", "sleep 60 & sleep 60 & exit 0")
     assert ended(folder).state == Succeeded()
     assert processes_of(folder) == []
+
+
+LEAVES = (
+    "setsid sh -c 'setsid sleep 60 & sleep 60' & until pgrep -f 'sleep 60' >/dev/null; do :; done; echo ready"
+)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are not in /proc here")
+@pytest.mark.parametrize("how", ["it ends", "it is cancelled", "its supervisor is killed"])
+def test_what_has_left_the_group_is_found_and_ended(folder: RunFolder, how: str) -> None:
+    run(folder, "sh", "-c", LEAVES + ("" if how == "it ends" else "; sleep 60"))
+    wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
+    if how == "it is cancelled":
+        folder.ask(supervisor.CANCEL_KEEP)
+    elif how == "its supervisor is killed":
+        os.kill(pid_of(folder, "supervisor"), signal.SIGKILL)
+    wait_for(lambda: not folder.alive)
+    wait_for(lambda: processes_of(folder) == [], 1)
 
 
 STUBBORN = "trap '' TERM; (trap '' TERM; sleep 60; sleep 60) & echo ready; sleep 60; sleep 60"
