@@ -12,19 +12,16 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Integer,
     Row,
     Select,
     Text,
     and_,
-    bindparam,
     delete,
     func,
     insert,
     literal,
     or_,
     select,
-    text,
     tuple_,
     type_coerce,
     update,
@@ -32,8 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlmodel import col
 
-from engine.tracker.database import Database
-from engine.tracker.encoding import load_text, store_text
+from engine.tracker.curves import metric_names, read_curves
+from engine.tracker.database import Database, explained
+from engine.tracker.encoding import store_text
+from engine.tracker.reading_sql import SQL_SECONDS, read_sql
 from engine.tracker.records import TrackerError
 from engine.tracker.run_records import (
     Artifact,
@@ -53,7 +52,6 @@ from engine.tracker.run_tables import (
     ArtifactRow,
     ExperimentRow,
     LineageRow,
-    MetricNameRow,
     ResultRow,
     RunRow,
     TagRow,
@@ -149,34 +147,40 @@ class Runs:
 
     def run(self, run_id: int) -> Run | None:
         """Return a run in full, or None if there is none by that id."""
+        return self.full([run_id]).get(run_id)
+
+    def full(self, run_ids: Sequence[int]) -> dict[int, Run]:
+        """Return runs in full, in the order asked for; those that there are none of are left out."""
+        wanted = list(dict.fromkeys(run_ids))
+        details = (col(getattr(RunRow, name)) for name in _DETAILS)
+        selected = _listing(ALL_RUNS).select.add_columns(*details).where(col(RunRow.id).in_(wanted))
         with self._database.reading() as connection:
-            row = connection.execute(
-                _listing(ALL_RUNS)
-                .select.add_columns(*(col(getattr(RunRow, name)) for name in _DETAILS))
-                .where(col(RunRow.id) == run_id)
-            ).one_or_none()
-            if row is None:
-                return None
-            (summary,) = _summaries(connection, [row])
-            return Run(
+            rows = {row.id: row for row in connection.execute(selected)}
+            ids = [run_id for run_id in wanted if run_id in rows]
+            summaries = _summaries(connection, [rows[run_id] for run_id in ids])
+            results: dict[int, list[Result]] = {run_id: [] for run_id in ids}
+            for run_id, result in _results_by_run(connection, ids):
+                results[run_id].append(result)
+            artifacts = _artifacts(connection, ids)
+            lineage = _lineage(connection, ids)
+            children = _children(connection, ids)
+            metrics = metric_names(connection, ids)
+        return {
+            summary.id: Run(
                 summary,
-                json.loads(row.params),
-                tuple(result for _, result in _results_by_run(connection, [run_id])),
-                tuple(Artifact(*made) for made in connection.execute(_ARTIFACTS, {"run": run_id})),
-                tuple(Lineage(*used) for used in connection.execute(_LINEAGE, {"run": run_id})),
-                tuple(connection.execute(_CHILDREN, {"run": run_id}).scalars()),
-                tuple(_metric_names(connection, run_id)),
-                Provenance(
-                    row.host,
-                    row.git_revision,
-                    None if row.git_dirty is None else bool(row.git_dirty),
-                    json.loads(row.packages),
-                    json.loads(row.seeds),
-                ),
-                json.loads(row.summary),
-                row.source,
-                row.note,
+                json.loads(rows[summary.id].params),
+                tuple(results[summary.id]),
+                tuple(artifacts[summary.id]),
+                tuple(lineage[summary.id]),
+                tuple(children[summary.id]),
+                tuple(metrics[summary.id]),
+                _provenance(rows[summary.id]),
+                json.loads(rows[summary.id].summary),
+                rows[summary.id].source,
+                rows[summary.id].note,
             )
+            for summary in summaries
+        }
 
     def curve(self, run_id: int, metric: str, buckets: int = BUCKETS) -> list[Bucket]:
         """Return a metric's curve, reduced by the database to at most ``buckets`` of equal width."""
@@ -185,12 +189,7 @@ class Runs:
     def curves(self, run_ids: Sequence[int], metric: str, buckets: int = BUCKETS) -> dict[int, list[Bucket]]:
         """Return the same metric's curve of several runs, by run."""
         with self._database.reading() as connection:
-            name_id = connection.execute(
-                select(col(MetricNameRow.id)).where(col(MetricNameRow.name) == metric)
-            ).scalar_one_or_none()
-            if name_id is None:
-                return {run_id: [] for run_id in run_ids}
-            return {run_id: _curve(connection, run_id, name_id, buckets) for run_id in run_ids}
+            return read_curves(connection, run_ids, metric, buckets)
 
     def results(self, run_ids: Sequence[int]) -> dict[int, dict[str, Result]]:
         """Return the results of several runs by run and name."""
@@ -200,24 +199,24 @@ class Runs:
                 found[run_id][result.name] = result
             return found
 
-    def sql(self, statement: str, limit: int = 1000) -> tuple[list[str], list[tuple[Any, ...]], bool]:
+    def result_names(self, query: RunQuery = ALL_RUNS) -> list[str]:
+        """Return the names of all results that the runs have, sorted."""
+        asked = _filtered(select(col(RunRow.id)), query)
+        named = select(col(ResultRow.name)).where(col(ResultRow.run_id).in_(asked)).distinct()
+        with self._database.reading() as connection:
+            return list(connection.execute(named.order_by(col(ResultRow.name))).scalars())
+
+    def sql(
+        self, statement: str, limit: int = 1000, seconds: float = SQL_SECONDS
+    ) -> tuple[list[str], list[tuple[Any, ...]], bool]:
         """Run a reading statement; return column names, at most ``limit`` rows, and whether there are more.
 
         Raises:
-            TrackerError: if it is not one statement, or would write.
+            TrackerError: if it is not one statement, would do more than read, or takes longer than
+                ``seconds``.
         """
-        with self._database.reading() as connection:
-            connection.exec_driver_sql("PRAGMA query_only = ON")
-            try:
-                cursor = connection.exec_driver_sql(statement)
-                if not cursor.returns_rows:
-                    return [], [], False
-                rows = [tuple(row) for row in cursor.fetchmany(limit + 1)]
-                return list(cursor.keys()), rows[:limit], len(rows) > limit
-            finally:
-                connection.rollback()
-                if self._database.read_only is None:
-                    connection.exec_driver_sql("PRAGMA query_only = OFF")
+        with explained(self._database.path):
+            return read_sql(self._database.path, statement, limit=limit, seconds=seconds)
 
 
 # --- writing within a transaction --------------------------------------------------------------------
@@ -305,34 +304,44 @@ def _require(connection: Connection, run_id: int) -> None:
 
 _DETAILS = ("params", "host", "git_revision", "git_dirty", "packages", "seeds", "summary", "source", "note")
 
-_RUN = bindparam("run", type_=Integer)
-_ARTIFACTS = (
-    select(col(ArtifactRow.path), col(ArtifactRow.role), col(ArtifactRow.sha256))
-    .where(col(ArtifactRow.run_id) == _RUN)
-    .order_by(col(ArtifactRow.path))
-)
-_LINEAGE = (
-    select(col(LineageRow.role), col(LineageRow.name), col(LineageRow.sha256), col(LineageRow.parent_id))
-    .where(col(LineageRow.run_id) == _RUN)
-    .order_by(col(LineageRow.role), col(LineageRow.name))
-)
-_CHILDREN = (
-    select(col(LineageRow.run_id))
-    .where(col(LineageRow.parent_id) == _RUN)
-    .distinct()
-    .order_by(col(LineageRow.run_id))
-)
 
-# A loose index scan: one seek for each name, however many points it has.
-_METRIC_NAMES = text("""
-    WITH RECURSIVE seen(name_id) AS (
-        SELECT min(name_id) FROM metric WHERE run_id = :run
-        UNION ALL
-        SELECT (SELECT min(name_id) FROM metric WHERE run_id = :run AND name_id > seen.name_id)
-        FROM seen WHERE seen.name_id IS NOT NULL
+def _provenance(row: Row[Any]) -> Provenance:
+    dirty = None if row.git_dirty is None else bool(row.git_dirty)
+    return Provenance(row.host, row.git_revision, dirty, json.loads(row.packages), json.loads(row.seeds))
+
+
+def _artifacts(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[Artifact]]:
+    found: dict[int, list[Artifact]] = {run_id: [] for run_id in run_ids}
+    made = select(
+        col(ArtifactRow.run_id), col(ArtifactRow.path), col(ArtifactRow.role), col(ArtifactRow.sha256)
+    ).where(col(ArtifactRow.run_id).in_(run_ids))
+    for row in connection.execute(made.order_by(col(ArtifactRow.path))):
+        found[row.run_id].append(Artifact(row.path, row.role, row.sha256))
+    return found
+
+
+def _lineage(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[Lineage]]:
+    found: dict[int, list[Lineage]] = {run_id: [] for run_id in run_ids}
+    used = select(
+        col(LineageRow.run_id),
+        col(LineageRow.role),
+        col(LineageRow.name),
+        col(LineageRow.sha256),
+        col(LineageRow.parent_id),
+    ).where(col(LineageRow.run_id).in_(run_ids))
+    for row in connection.execute(used.order_by(col(LineageRow.role), col(LineageRow.name))):
+        found[row.run_id].append(Lineage(row.role, row.name, row.sha256, row.parent_id))
+    return found
+
+
+def _children(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {run_id: [] for run_id in run_ids}
+    made = select(col(LineageRow.parent_id), col(LineageRow.run_id)).where(
+        col(LineageRow.parent_id).in_(run_ids)
     )
-    SELECT metric_name.name FROM seen JOIN metric_name ON metric_name.id = seen.name_id ORDER BY 1
-""")
+    for row in connection.execute(made.distinct().order_by(col(LineageRow.run_id))):
+        found[row.parent_id].append(row.run_id)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,24 +455,3 @@ def _results_by_run(connection: Connection, run_ids: Sequence[int]) -> list[tupl
     found = select(ResultRow.__table__).where(col(ResultRow.run_id).in_(run_ids))  # type: ignore[attr-defined]
     ordered = connection.execute(found.order_by(col(ResultRow.run_id), col(ResultRow.name)))
     return [(row.run_id, Result(row.name, row.value, row.n, row.low, row.high)) for row in ordered]
-
-
-def _metric_names(connection: Connection, run_id: int) -> list[str]:
-    return [load_text(name) for name in connection.execute(_METRIC_NAMES, {"run": run_id}).scalars()]
-
-
-CURVE_SQL = """
-    WITH ends(first, width) AS (
-        SELECT min(step), (max(step) - min(step)) / :buckets + 1 FROM metric
-        WHERE run_id = :run AND name_id = :name
-    )
-    SELECT max(step), min(value), max(value), avg(value), count(*) FROM metric, ends
-    WHERE run_id = :run AND name_id = :name
-    GROUP BY (step - first) / width ORDER BY 1
-"""
-"""A curve in buckets of equal width in steps: its lows, highs and means, of values that are numbers."""
-
-
-def _curve(connection: Connection, run_id: int, name_id: int, buckets: int) -> list[Bucket]:
-    asked = {"run": run_id, "name": name_id, "buckets": buckets}
-    return [Bucket(*row) for row in connection.execute(text(CURVE_SQL), asked)]

@@ -183,7 +183,8 @@ def test_sql_only_reads(tracker: Tracker, statement: str) -> None:
 
 def test_sql_cannot_switch_writing_on(tracker: Tracker) -> None:
     tracker.runs.add(new("kept"))
-    tracker.runs.sql("PRAGMA query_only = OFF")
+    with pytest.raises(TrackerError):
+        tracker.runs.sql("PRAGMA query_only = OFF")
     with pytest.raises(TrackerError):
         tracker.runs.sql("DELETE FROM run")
     assert tracker.runs.count() == 1
