@@ -16,6 +16,7 @@ from app.cli.batch import judge_file
 from app.cli.exits import Exit, exit_of_judgement, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
 from app.cli.report import report
+from engine.case_files import CaseFileError, read_cases
 from engine.cases import Case
 from engine.events import Event, Failed, VerdictReached, encode, to_jsonable
 from engine.guards.base import Guard
@@ -103,22 +104,10 @@ def _cases_of_file(file: Path, text: str | None, response: str | None) -> list[C
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
         raise usage_error(f"{file} cannot be read: {error.strerror}.") from error
-    cases = []
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise usage_error(f"{file}, line {number}: not JSON ({error}). Nothing was judged.") from error
-        prompt, answer = (row.get("prompt"), row.get("response")) if isinstance(row, dict) else (None, None)
-        if not isinstance(prompt, str) or not isinstance(answer, str | None):
-            raise usage_error(
-                f"{file}, line {number}: a case is an object with a string 'prompt' and, optionally, "
-                "a string 'response'. Nothing was judged."
-            )
-        cases.append(Case(prompt, answer))
-    return cases
+    try:
+        return [labelled.case for labelled in read_cases(content)]
+    except CaseFileError as error:
+        raise usage_error(f"{file}, {error}. Nothing was judged.") from error
 
 
 def _show_events(event: Event) -> None:

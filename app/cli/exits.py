@@ -42,6 +42,7 @@ def say(message: str) -> None:
 def exit_code_of(error: Exception) -> Exit | None:
     """Return the code for an error the engine raised on purpose; None for a defect of ours."""
     from engine.guards.build import GuardSetupError
+    from engine.jobs.records import JobError
     from engine.models.base import ModelError, ModelUnreachable
     from engine.models.registry import ModelSpecError
     from engine.policies.load import PolicyError
@@ -50,7 +51,7 @@ def exit_code_of(error: Exception) -> Exit | None:
 
     if isinstance(error, CommandError):
         return error.code
-    if isinstance(error, GuardSetupError | ModelSpecError | PolicyError | WorkspaceError):
+    if isinstance(error, GuardSetupError | JobError | ModelSpecError | PolicyError | WorkspaceError):
         return Exit.USAGE
     if isinstance(error, ModelUnreachable):
         return Exit.UNREACHABLE

@@ -6,6 +6,7 @@ a killed one without a signal, cannot be written down.
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,6 +30,10 @@ class JobState:
     def active(self) -> bool:
         """Whether a supervisor has the job, or is about to."""
         return isinstance(self, Starting | Running | Paused | Cancelling)
+
+    def describe(self, *, cancelled: bool = False) -> str:
+        """Return the state in a word or two; ``cancelled``: somebody had asked for its end."""
+        return f"{self.name} (cancelled)" if cancelled and self.over else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,9 @@ class Failed(JobState):
         if not 1 <= self.code <= 255:
             raise ValueError(f"{self.code} is not the exit code of a failure")
 
+    def describe(self, *, cancelled: bool = False) -> str:
+        return f"failed ({self.code}{', cancelled' if cancelled else ''})"
+
 
 @dataclass(frozen=True, slots=True)
 class Killed(JobState):
@@ -96,6 +104,13 @@ class Killed(JobState):
     def __post_init__(self) -> None:
         if not 1 <= self.signal <= 64:
             raise ValueError(f"{self.signal} is not a signal")
+
+    def describe(self, *, cancelled: bool = False) -> str:
+        try:
+            by = signal.Signals(self.signal).name
+        except ValueError:
+            by = f"signal {self.signal}"
+        return f"{'cancelled' if cancelled else 'killed'} ({by})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +126,9 @@ class Skipped(JobState):
 
     name: ClassVar[str] = "skipped"
     why: str
+
+    def describe(self, *, cancelled: bool = False) -> str:
+        return "cancelled" if cancelled else "skipped"
 
 
 STATES: dict[str, type[JobState]] = {

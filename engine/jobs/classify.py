@@ -1,0 +1,81 @@
+"""Jobs that judge a file of cases: what they take. `engine.jobs.classify_work` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from engine.guards.build import GuardKind, Level
+from engine.jobs.kind import Kind, Params, cut_name
+from engine.jobs.records import Estimate, JobError
+
+PREDICTIONS = "predictions.jsonl"
+
+
+class ClassifyParams(Params):
+    """What a ``classify`` job takes."""
+
+    file: str = Field(
+        title="Cases",
+        description="A JSONL file: a prompt and, optionally, a response and a label a line",
+        min_length=1,
+        json_schema_extra={"format": "file"},
+    )
+    guard: GuardKind = Field(GuardKind.REASONER, title="Guard", description="Who judges")
+    model: str | None = Field(
+        None, title="Model", description="The gauntlet's model: ollama:NAME, gguf:FILE, openai:URL#MODEL"
+    )
+    level: Level = Field(
+        Level.MEDIUM, title="Level", description="How thoroughly the reasoner looks, or a model thinks"
+    )
+    policies: list[str] = Field(
+        default_factory=list, title="Policies", description="Only these policies; none named: all"
+    )
+    serial: bool = Field(
+        False, title="Serial", description="One policy after the other, for servers with one slot"
+    )
+    limit: int | None = Field(None, title="Limit", description="Only the first so many cases", ge=1)
+
+    @model_validator(mode="after")
+    def _model_fits_guard(self) -> ClassifyParams:
+        if self.guard is GuardKind.GAUNTLET and not self.model:
+            raise ValueError("the gauntlet needs a model")
+        if self.guard is GuardKind.REASONER and self.model:
+            raise ValueError("the reasoner works without a model")
+        if self.model:
+            from engine.models.registry import parse_spec
+
+            parse_spec(self.model)
+        return self
+
+
+class Classify(Kind[ClassifyParams]):
+    name: ClassVar[str] = "classify"
+    does: ClassVar[str] = "Judge a file of cases; keep every verdict and its reasoning"
+    params = ClassifyParams
+    resumable: ClassVar[bool] = True
+    checkpoint: ClassVar[tuple[str, ...]] = (PREDICTIONS,)
+
+    def title(self, params: ClassifyParams) -> str:
+        by = str(params.guard) if params.model is None else f"{params.guard}, {params.model}"
+        return cut_name(f"{Path(params.file).name}: {by}")
+
+    def check(self, params: ClassifyParams, cwd: Path) -> None:
+        file = cwd / Path(params.file).expanduser()
+        if not file.is_file():
+            raise JobError(f"There is no file {file} to judge.")
+
+    def pace_key(self, params: ClassifyParams) -> str:
+        return " ".join(filter(None, (params.guard, params.model, params.level)))
+
+    def estimate(self, params: ClassifyParams, cwd: Path, pace: Mapping[str, float]) -> Estimate:
+        with (cwd / Path(params.file).expanduser()).open("rb") as file:
+            cases = sum(1 for line in file if line.strip())
+        cases = min(cases, params.limit or cases)
+        key = self.pace_key(params)
+        if key not in pace:
+            return Estimate(f"{cases:,} cases", basis="No earlier run of this guard to tell the time by.")
+        return Estimate(f"{cases:,} cases", cases / pace[key], basis=f"by {pace[key]:.3g} cases a second")

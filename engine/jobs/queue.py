@@ -1,0 +1,390 @@
+"""The queue: adding jobs, and all that can be asked of one. Imports SQLModel and pydantic.
+
+What is wanted is stored first, and told to the job's supervisor after; `engine.jobs.reconcile` tells it
+again where that did not happen.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, type_coerce, update
+from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlalchemy.types import Text
+from sqlmodel import col
+
+from engine.events import JsonValue
+from engine.jobs import supervisor
+from engine.jobs.folder import RunFolder
+from engine.jobs.job_rows import change, jobs_selected, stored_state, summaries
+from engine.jobs.kinds import kind_named, refuse_secrets
+from engine.jobs.records import Estimate, Group, JobError, JobSpec, JobSummary
+from engine.jobs.states import Cancelling, Paused, Queued, Running, Skipped, Starting, Succeeded
+from engine.tracker.database import Database
+from engine.tracker.encoding import store_text
+from engine.tracker.run_records import Lineage, NewRun
+from engine.tracker.run_tables import JobGroupRow, JobNeedRow, JobRow, RunRow
+from engine.tracker.runs import Runs, insert_run
+
+ACTIVE = ("starting", "running", "paused", "cancelling")
+LIVE = ("queued", *ACTIVE)
+AT_ONCE = 1
+"""How many jobs of a group run at once unless somebody says otherwise."""
+
+_KEPT_VARIABLES = (
+    "PATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "HF_HOME", "OLLAMA_HOST",
+    "WIZARD_MODELS", "WIZARD_OPENAI_URL",
+)  # fmt: skip
+"""What of the adder's environment a job keeps. Never what holds secrets: this is written down."""
+
+
+class Jobs:
+    """The jobs of a database. Any thread may call any method.
+
+    Every method raises `TrackerError` where the database cannot be read or written, and `JobError` where
+    what is asked for cannot be done. ``policies`` is the folder that jobs are to judge by; None: theirs.
+    """
+
+    def __init__(self, database: Database, runs_folder: Path, policies: Path | None = None) -> None:
+        self.database = database
+        self.runs_folder = runs_folder
+        self._policies = policies
+
+    def folder(self, run_id: int) -> RunFolder:
+        """Return the folder that a job has, or would have."""
+        return RunFolder(self.runs_folder / str(run_id))
+
+    # --- reading -------------------------------------------------------------------------------------
+
+    def live(self, words: Sequence[str] = ()) -> list[JobSummary]:
+        """Return the jobs under way, then those that wait, in the order they would start in."""
+        status = col(RunRow.status)
+        query = _with_words(jobs_selected().where(status.in_(LIVE)), words).order_by(
+            status == "queued", (status == "queued") * -col(JobRow.priority), col(RunRow.id)
+        )
+        with self.database.reading() as connection:
+            return summaries(connection, query)
+
+    def ended(
+        self, *, before: int | None = None, limit: int = 100, words: Sequence[str] = ()
+    ) -> list[JobSummary]:
+        """Return jobs that are over, newest first, with an id below ``before``."""
+        query = _with_words(jobs_selected().where(col(RunRow.status).not_in(LIVE)), words)
+        if before is not None:
+            query = query.where(col(JobRow.run_id) < before)
+        with self.database.reading() as connection:
+            return summaries(connection, query.order_by(col(JobRow.run_id).desc()).limit(limit))
+
+    def job(self, run_id: int) -> JobSummary:
+        """Return one job."""
+        with self.database.reading() as connection:
+            found = summaries(connection, jobs_selected().where(col(JobRow.run_id) == run_id))
+            if not found:
+                stored_state(connection, run_id)  # raises
+            return found[0]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs are in each state."""
+        counted = (
+            select(col(RunRow.status), func.count().label("number"))
+            .join_from(JobRow, RunRow, col(RunRow.id) == col(JobRow.run_id))
+            .group_by(col(RunRow.status))
+        )
+        with self.database.reading() as connection:
+            return {row.status: row.number for row in connection.execute(counted)}
+
+    def groups(self) -> list[Group]:
+        """Return the groups that have a limit of their own, or jobs that are not over."""
+        with self.database.reading() as connection:
+            return [Group(*row) for row in connection.execute(_GROUPS, {"at_once": AT_ONCE})]
+
+    def spec(self, run_id: int) -> JobSpec:
+        """Return the specification of a job, as it was added."""
+        job = self.job(run_id)
+        run = Runs(self.database).run(run_id)
+        assert run is not None
+        cwd = str(Path.cwd())
+        with suppress(OSError, ValueError):
+            cwd = str(self.folder(run_id).spec()["cwd"])
+        return JobSpec(
+            kind=job.kind,
+            params=run.params,
+            cwd=cwd,
+            name=job.name,
+            experiment=job.experiment,
+            group=job.group,
+            priority=job.priority,
+            accelerators=job.accelerators,
+            needs=job.needs,
+            tags=run.summary.tags,
+            note=run.note,
+        )
+
+    def estimate(self, spec: JobSpec) -> Estimate:
+        """Check a specification and tell what it would take."""
+        kind = kind_named(spec.kind)
+        params = kind.validate(spec.params)
+        kind.check(params, Path(spec.cwd))
+        with self.database.reading() as connection:
+            earlier = connection.execute(_PACES, {"kind": spec.kind}).all()
+        pace: dict[str, float] = {}
+        for stored, rate in reversed(earlier):
+            with suppress(JobError, ValueError):
+                pace[kind.pace_key(kind.params.model_validate_json(stored))] = rate
+        return kind.estimate(params, Path(spec.cwd), pace)
+
+    # --- adding --------------------------------------------------------------------------------------
+
+    def add(self, spec: JobSpec, *, retry_of: int | None = None) -> int:
+        """Put a job into the queue and return its id. `engine.jobs.scheduler.ensure` has it started.
+
+        Its folder is made at once: what cannot be written is known now, and if the database is lost the
+        queue can be had from the folders.
+        """
+        kind = kind_named(spec.kind)
+        params = kind.validate(spec.params)
+        cwd = Path(spec.cwd)
+        if not cwd.is_dir():
+            raise JobError(f"There is no folder {cwd} to work in.")
+        kind.check(params, cwd)
+        refuse_secrets(params.as_jsonable(), spec.name, spec.note, spec.experiment or "", *spec.tags)
+        if spec.accelerators < 0:
+            raise JobError("A job cannot need fewer than no accelerators.")
+        argv = kind.command(params)
+        argv[0] = shutil.which(argv[0]) or argv[0]
+        with self.database.writing() as connection:
+            needed = [Lineage("run", f"run {need}", None, need) for need in spec.needs]
+            self._require(connection, spec.needs)
+            run = NewRun(
+                spec.name or kind.title(params),
+                spec.kind,
+                Queued.name,
+                experiment=spec.experiment,
+                params=params.as_jsonable(),
+                lineage=needed,
+                tags=tuple(spec.tags),
+                note=spec.note,
+            )
+            run_id = self._insert(connection, run, spec, retry_of)
+            folder = self.folder(run_id)
+            about: dict[str, JsonValue] = {
+                "id": run_id,
+                "name": run.name,
+                "kind": spec.kind,
+                "params": dict(run.params),
+                "experiment": spec.experiment,
+                "group": spec.group,
+                "priority": spec.priority,
+                "accelerators": spec.accelerators,
+                "needs": list(spec.needs),
+                "tags": list(spec.tags),
+                "note": spec.note,
+                "retry_of": retry_of,
+                "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+            }
+            variables = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+            if self._policies is not None:
+                variables["WIZARD_POLICIES"] = str(self._policies)
+            variables |= kind.environment(params)
+            try:
+                folder.prepare(
+                    argv, cwd=str(cwd.absolute()), checkpoint=kind.checkpoint, env=variables, about=about
+                )
+            except OSError as error:
+                shutil.rmtree(folder.path, ignore_errors=True)
+                raise JobError(
+                    f"The job's folder {folder.path} cannot be written: {error.strerror or error}. "
+                    "Nothing was queued.",
+                    "Make room, or make the folder writable, and add it again.",
+                ) from error
+        return run_id
+
+    def _insert(self, connection: Connection, run: NewRun, spec: JobSpec, retry_of: int | None) -> int:
+        """Insert the rows. An id whose folder is taken, by a job of another database, is passed over."""
+        run_id = insert_run(connection, run)
+        if self.folder(run_id).path.exists():
+            taken = [int(path.name) for path in self.runs_folder.iterdir() if path.name.isdigit()]
+            connection.execute(delete(RunRow).where(col(RunRow.id) == run_id))
+            connection.execute(_NEXT_ID, {"last": max(run_id, *taken)})
+            run_id = insert_run(connection, run)
+        connection.execute(
+            insert(JobRow).values(
+                run_id=run_id,
+                priority=spec.priority,
+                group_name=spec.group,
+                accelerators=spec.accelerators,
+                attempt=1,
+                reason="",
+                retry_of=retry_of,
+                phase="",
+                unit="",
+                events_offset=0,
+                events_seq=-1,
+                events_skipped=0,
+                events_discarding=False,
+            )
+        )
+        if spec.needs:
+            links = [{"run_id": run_id, "needs_id": need} for need in dict.fromkeys(spec.needs)]
+            connection.execute(insert(JobNeedRow), links)
+        return run_id
+
+    def _require(self, connection: Connection, needs: Sequence[int]) -> None:
+        for need in needs:
+            state, _ = stored_state(connection, need)
+            if state.over and not isinstance(state, Succeeded):
+                raise JobError(f"Job {need}, which this one needs, is {state.name}.", "Retry that one first.")
+
+    # --- asking --------------------------------------------------------------------------------------
+
+    def cancel(self, run_id: int, *, keep: bool = True) -> None:
+        """End a job: one that waits is skipped, one under way is stopped. ``keep`` its checkpoint, or not.
+
+        What keeps its checkpoint may still be told to discard it, not the reverse.
+        """
+        with self.database.writing() as connection:
+            state, _ = stored_state(connection, run_id)
+            if state.over:
+                raise JobError(f"Job {run_id} is over already: it is {state.name}.")
+            if isinstance(state, Cancelling):
+                if state.keep == keep:
+                    return
+                if keep:
+                    raise JobError(f"Job {run_id} is being cancelled, and discards its checkpoint.")
+            new = Skipped("It was cancelled in the queue.") if isinstance(state, Queued) else Cancelling(keep)
+            change(connection, run_id, new, run=_ending() if new.over else None)
+        if not new.over:
+            self._tell(run_id, supervisor.CANCEL_KEEP if keep else supervisor.CANCEL_DISCARD)
+
+    def pause(self, run_id: int) -> None:
+        """Stop a running job where it is, in memory."""
+        with self.database.writing() as connection:
+            state, _ = stored_state(connection, run_id)
+            if isinstance(state, Queued | Starting):
+                raise JobError(
+                    f"Job {run_id} is not running yet.",
+                    "Cancel it, or hold its group with a limit of 0.",
+                )
+            change(connection, run_id, Paused())
+        self._tell(run_id, supervisor.PAUSE)
+
+    def resume(self, run_id: int) -> None:
+        """Let a paused job go on; start one that was interrupted again, where it can go on."""
+        with self.database.writing() as connection:
+            state, _ = stored_state(connection, run_id)
+            if isinstance(state, Paused):
+                change(connection, run_id, Running())
+            elif not state.over:
+                raise JobError(f"Job {run_id} is {state.name}: there is nothing to resume.")
+        if isinstance(state, Paused):
+            self._tell(run_id, supervisor.RUN)
+            return
+        job = self.job(run_id)
+        if not isinstance(state, Succeeded) and not kind_named(job.kind).resumable:
+            raise JobError(
+                f"A {job.kind} job cannot go on where it ended.", "Retry it: it begins from the start."
+            )
+        self.retry(run_id)
+
+    def retry(self, run_id: int) -> None:
+        """Queue a job that did not succeed again, in its place, with what was skipped for its sake.
+
+        It keeps its id, folder and log. A kind that is resumable goes on where it ended.
+        """
+        folder = self.folder(run_id)
+        with self.database.writing() as connection:
+            state, attempt = stored_state(connection, run_id)
+            if isinstance(state, Succeeded):
+                raise JobError(f"Job {run_id} has succeeded.", "Run it anew, as a job of its own.")
+            if not state.over:
+                raise JobError(f"Job {run_id} is {state.name}: it has not ended.")
+            try:
+                folder.spec()
+                folder.ask(supervisor.RUN)
+            except (OSError, ValueError) as error:
+                raise JobError(
+                    f"The folder of job {run_id} cannot be used: {error}.",
+                    "Run it anew, as a job of its own.",
+                ) from error
+            _requeue(connection, run_id, attempt + (0 if isinstance(state, Skipped) else 1))
+
+    def again(self, run_id: int) -> int:
+        """Queue a new job like this one and return its id."""
+        return self.add(self.spec(run_id), retry_of=run_id)
+
+    def prioritise(self, run_id: int, priority: int) -> None:
+        """Give a job that waits another priority."""
+        with self.database.writing() as connection:
+            state, _ = stored_state(connection, run_id)
+            if not isinstance(state, Queued):
+                raise JobError(f"Job {run_id} is {state.name}: only jobs that wait have an order.")
+            connection.execute(update(JobRow).where(col(JobRow.run_id) == run_id).values(priority=priority))
+
+    def limit_group(self, name: str, at_once: int) -> None:
+        """Say how many jobs of a group may run at once; 0 holds the group."""
+        if at_once < 0:
+            raise JobError("A group's limit is 0 or more.")
+        with self.database.writing() as connection:
+            new = insert_or(JobGroupRow).values(name=name, at_once=at_once)
+            connection.execute(new.on_conflict_do_update(set_={"at_once": at_once}))
+
+    def _tell(self, run_id: int, what: str) -> None:
+        with suppress(OSError):
+            self.folder(run_id).ask(what)
+
+
+def _ending() -> dict[str, Any]:
+    return {"ended_at": datetime.now(UTC)}
+
+
+def _requeue(connection: Connection, run_id: int, attempt: int) -> None:
+    """Queue a job again, and those that were skipped because they need it."""
+    anew = {"attempt": attempt, "cancel": None, "reason": ""}
+    change(connection, run_id, Queued(), run={"started_at": None, "ended_at": None}, job=anew)
+    for waiting in connection.execute(_SKIPPED_FOR, {"run": run_id}).scalars().all():
+        _, its_attempt = stored_state(connection, waiting)
+        _requeue(connection, waiting, its_attempt)
+
+
+def _with_words(query: Any, words: Sequence[str]) -> Any:
+    for word in words:
+        folded = store_text(word.casefold())
+        found = [
+            func.contains_folded(type_coerce(col(column), Text), folded)
+            for column in (RunRow.name, RunRow.kind, RunRow.status, JobRow.group_name)
+        ]
+        query = query.where(or_(*found))
+    return query
+
+
+SKIPPED_FOR_ANOTHER = "It needs job "
+"""How the reason begins of a job that was skipped because another did not succeed."""
+
+_SKIPPED_FOR = text(f"""
+    SELECT job.run_id FROM job_need JOIN job USING (run_id) JOIN run ON run.id = job.run_id
+    WHERE job_need.needs_id = :run AND run.status = 'skipped' AND job.reason LIKE '{SKIPPED_FOR_ANOTHER}%'
+""")  # noqa: S608
+
+_GROUPS = text("""
+    SELECT name, coalesce(max(at_once), :at_once), sum(queued), sum(active) FROM (
+        SELECT name, at_once, 0 AS queued, 0 AS active FROM job_group
+        UNION ALL
+        SELECT job.group_name, NULL, run.status = 'queued', run.status <> 'queued'
+        FROM run JOIN job ON job.run_id = run.id
+        WHERE run.status IN ('queued', 'starting', 'running', 'paused', 'cancelling')
+    ) GROUP BY name ORDER BY name
+""")
+
+_PACES = text("""
+    SELECT run.params, job.rate FROM run JOIN job ON job.run_id = run.id
+    WHERE run.kind = :kind AND run.status = 'succeeded' AND job.rate > 0
+    ORDER BY run.id DESC LIMIT 50
+""")
+
+_NEXT_ID = text("UPDATE sqlite_sequence SET seq = :last WHERE name = 'run'")
