@@ -11,7 +11,6 @@ there.
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import statistics
 import tomllib
@@ -29,10 +28,10 @@ from benchmarks.reasoner_data import (
     table,
 )
 from engine.cases import Case, Decision
+from engine.evaluation.intervals import wilson
 from engine.guards.reasoner import Level, Reasoner
 from engine.policies.load import load_cases, policy_names
 
-_Z = 1.959964
 _RESAMPLES = 1000
 _KNOWN_LIMITS_ALLOWED = 0.05
 _COMPARISON = """\
@@ -47,16 +46,11 @@ class Judged:
     decisions: tuple[Decision, ...]
     milliseconds: tuple[float, ...]
 
+    def count(self, *decisions: Decision) -> int:
+        return sum(decision in decisions for decision in self.decisions)
+
     def rate(self, *decisions: Decision) -> float:
-        return sum(decision in decisions for decision in self.decisions) / len(self.decisions)
-
-
-def wilson(rate: float, number: int) -> tuple[float, float]:
-    """Return the 95% Wilson interval of a rate."""
-    centre = rate + _Z * _Z / (2 * number)
-    spread = _Z * math.sqrt(rate * (1 - rate) / number + _Z * _Z / (4 * number * number))
-    scale = 1 + _Z * _Z / number
-    return (centre - spread) / scale, (centre + spread) / scale
+        return self.count(*decisions) / len(self.decisions)
 
 
 def f1(positives: Sequence[bool], negatives: Sequence[bool]) -> float:
@@ -88,7 +82,7 @@ def judge(reasoner: Reasoner, prompts: Iterable[str]) -> Judged:
 def show(name: str, judged: Judged) -> None:
     number = len(judged.decisions)
     blocked, escalated = judged.rate(Decision.BLOCK), judged.rate(Decision.ESCALATE)
-    low, high = wilson(blocked, number)
+    low, high = wilson(judged.count(Decision.BLOCK), number)
     print(
         f"  {name:26s} n={number:<5d} blocked {blocked:6.1%} [{low:.1%}, {high:.1%}] "
         f" escalated {escalated:5.1%}  median {statistics.median(judged.milliseconds) * 1000:.0f} us"

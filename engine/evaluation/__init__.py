@@ -1,0 +1,1 @@
+"""How well a guard judges, and how sure one may be of it."""
