@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, text, type_coerce, update
+from sqlalchemy import Connection, case, delete, func, insert, or_, select, text, type_coerce, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlalchemy.types import Text
 from sqlmodel import col
@@ -65,8 +65,9 @@ class Jobs:
     def live(self, words: Sequence[str] = ()) -> list[JobSummary]:
         """Return the jobs under way, then those that wait, in the order they would start in."""
         status = col(RunRow.status)
+        waiting = status == Queued.name
         query = _with_words(jobs_selected().where(status.in_(LIVE)), words).order_by(
-            status == "queued", (status == "queued") * -col(JobRow.priority), col(RunRow.id)
+            waiting, case((waiting, -col(JobRow.priority)), else_=0), col(RunRow.id)
         )
         with self.database.reading() as connection:
             return summaries(connection, query)
@@ -257,10 +258,13 @@ class Jobs:
                     return
                 if keep:
                     raise JobError(f"Job {run_id} is being cancelled, and discards its checkpoint.")
-            new = Skipped("It was cancelled in the queue.") if isinstance(state, Queued) else Cancelling(keep)
-            change(connection, run_id, new, run=_ending() if new.over else None)
-        if not new.over:
-            self._tell(run_id, supervisor.CANCEL_KEEP if keep else supervisor.CANCEL_DISCARD)
+            if isinstance(state, Queued):
+                asked = {"cancel": "keep" if keep else "discard"}
+                ended = {"ended_at": datetime.now(UTC)}
+                change(connection, run_id, Skipped("It was cancelled in the queue."), run=ended, job=asked)
+                return
+            change(connection, run_id, Cancelling(keep))
+        self._tell(run_id, supervisor.CANCEL_KEEP if keep else supervisor.CANCEL_DISCARD)
 
     def pause(self, run_id: int) -> None:
         """Stop a running job where it is, in memory."""
@@ -339,10 +343,6 @@ class Jobs:
             self.folder(run_id).ask(what)
 
 
-def _ending() -> dict[str, Any]:
-    return {"ended_at": datetime.now(UTC)}
-
-
 def _requeue(connection: Connection, run_id: int, attempt: int) -> None:
     """Queue a job again, and those that were skipped because they need it."""
     anew = {"attempt": attempt, "cancel": None, "reason": ""}
@@ -382,8 +382,10 @@ _GROUPS = text("""
 """)
 
 _PACES = text("""
-    SELECT run.params, job.rate FROM run JOIN job ON job.run_id = run.id
-    WHERE run.kind = :kind AND run.status = 'succeeded' AND job.rate > 0
+    SELECT run.params, job.done / ((julianday(run.ended_at) - julianday(run.started_at)) * 86400) AS pace
+    FROM run JOIN job ON job.run_id = run.id
+    WHERE run.kind = :kind AND run.status = 'succeeded' AND job.attempt = 1 AND job.done > 0
+    AND run.ended_at > run.started_at
     ORDER BY run.id DESC LIMIT 50
 """)
 

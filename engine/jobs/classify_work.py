@@ -1,0 +1,296 @@
+"""The work of a ``classify`` job: judging case after case, keeping every verdict as it is reached.
+
+Verdicts are lines of ``predictions.jsonl`` in the run's folder. A second attempt judges only the cases
+that have none there. A case that could not be put to the guard, because its back end cannot be reached,
+has no verdict: it ends the job, and is judged when the job is resumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any
+
+from engine.case_files import CaseFileError, LabelledCase, read_cases
+from engine.cases import Decision, Harm, Status, Verdict
+from engine.evaluation.intervals import f1_interval, wilson
+from engine.events import (
+    Event,
+    EventDecodeError,
+    Failed,
+    JsonValue,
+    VerdictReached,
+    from_jsonable,
+    to_jsonable,
+)
+from engine.guards.base import Guard
+from engine.guards.build import build_guard
+from engine.jobs.classify import PREDICTIONS, ClassifyParams
+from engine.jobs.event_file import PatientFile
+from engine.jobs.worker import Work, WorkFailed, sha256_of
+from engine.models.base import ModelError
+from engine.workspace import find_workspace
+
+REPORT_S = 0.2
+_ROOM_S = 1.0
+
+
+async def classify(work: Work) -> Mapping[str, JsonValue]:
+    """Judge the cases of the job's file; return what was found, in percent with 95 % intervals.
+
+    Raises:
+        WorkFailed: if the file cannot be read, the back end cannot be reached, or the policies are no
+            longer those of an earlier attempt.
+    """
+    params = ClassifyParams.model_validate(dict(work.params))
+    file = _path(params.file)
+    cases = _read(file)[: params.limit]
+    guard = build_guard(
+        params.guard,
+        workspace=find_workspace(),
+        model_spec=params.model,
+        level=params.level,
+        policy_names=params.policies or None,
+        serial=params.serial,
+    )
+    try:
+        work.made_from("data", str(file), await asyncio.to_thread(sha256_of, file))
+        await _tell_of_guard(work, guard)
+        predictions = Predictions(work.folder.path / PREDICTIONS, guard)
+        tally = Tally(len(cases))
+        left = []
+        for index, labelled in enumerate(cases):
+            verdict = predictions.verdict(index, labelled)
+            if verdict is None:
+                left.append((index, labelled))
+            else:
+                tally.add(labelled, verdict)
+        if tally.done:
+            work.log(f"{tally.done:,} of {len(cases):,} cases were judged before; {len(left):,} are left.")
+        with suppress(ModelError):  # the first case meets the same failure, and reports it
+            await guard.warm()
+        await _judge(work, guard, left, predictions, tally)
+        predictions.close()
+    finally:
+        await guard.aclose()
+    work.made(work.folder.path / PREDICTIONS, "predictions")
+    return tally.summary()
+
+
+def _read(file: Path) -> list[LabelledCase]:
+    try:
+        cases = read_cases(file.read_bytes())
+    except OSError as error:
+        raise WorkFailed(
+            f"{file} cannot be read: {error.strerror}.", hint="Put it back and retry."
+        ) from error
+    except CaseFileError as error:
+        raise WorkFailed(
+            f"{file}, {error}.", kept="Nothing was judged.", hint="Mend it and retry."
+        ) from error
+    if not cases:
+        raise WorkFailed(f"{file} holds no cases.")
+    return cases
+
+
+async def _tell_of_guard(work: Work, guard: Guard) -> None:
+    for policy in guard.policies:
+        work.made_from("policy", policy.name, policy.sha256)
+    if guard.model is not None:
+        kind, _, target = guard.model.partition(":")
+        sha256 = await asyncio.to_thread(_sha256_if_file, _path(target)) if kind == "gguf" else None
+        work.made_from("model", guard.model, sha256)
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _sha256_if_file(path: Path) -> str | None:
+    return sha256_of(path) if path.is_file() else None
+
+
+async def _judge(
+    work: Work,
+    guard: Guard,
+    left: Sequence[tuple[int, LabelledCase]],
+    predictions: Predictions,
+    tally: Tally,
+) -> None:
+    report = _Report(work, tally)
+    for index, labelled in left:
+        async with aclosing(guard.judge(labelled.case)) as judging:
+            events = [event async for event in judging]
+        _stop_if_unreachable(events, tally)
+        last = events[-1]
+        assert isinstance(last, VerdictReached)
+        await predictions.keep(index, labelled, last.verdict)
+        tally.add(labelled, last.verdict)
+        report.after(last.verdict)
+        await asyncio.sleep(0)  # a guard that never waits must still be stoppable
+    report.now()
+
+
+def _stop_if_unreachable(events: Sequence[Event], tally: Tally) -> None:
+    for event in events:
+        if isinstance(event, Failed) and event.unreachable:
+            raise WorkFailed(
+                event.message,
+                kept=f"{tally.done:,} of {tally.total:,} cases are judged, and kept.",
+                hint=f"{event.hint} Then resume the job.".strip(),
+                unreachable=True,
+            )
+
+
+class _Report:
+    """Tells how far the work is and what it finds, a few times a second."""
+
+    def __init__(self, work: Work, tally: Tally) -> None:
+        self._work = work
+        self._tally = tally
+        self._told = time.monotonic()
+        self._told_at = tally.done
+        self._latencies: list[float] = []
+        work.progress(tally.done, tally.total, "cases", "judging")
+
+    def after(self, verdict: Verdict) -> None:
+        self._latencies.append(verdict.latency_ms)
+        if time.monotonic() - self._told >= REPORT_S:
+            self.now()
+
+    def now(self) -> None:
+        tally, work = self._tally, self._work
+        if self._latencies:
+            work.metric("latency ms", sum(self._latencies) / len(self._latencies), tally.done)
+            work.metric("blocked %", tally.share(Decision.BLOCK), tally.done)
+            work.metric("escalated %", tally.share(Decision.ESCALATE), tally.done)
+        work.progress(tally.done, tally.total, "cases", "judging")
+        self._told = time.monotonic()
+        self._latencies.clear()
+
+
+class Tally:
+    """Counts of what was decided, and how that fits the labels, where there are any."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = 0
+        self._decisions: Counter[Decision] = Counter()
+        self._statuses: Counter[Status] = Counter()
+        self._by_label: Counter[tuple[Harm, bool]] = Counter()
+        self._tokens = 0
+
+    def add(self, labelled: LabelledCase, verdict: Verdict) -> None:
+        self.done += 1
+        self._decisions[verdict.decision] += 1
+        self._statuses[verdict.status] += 1
+        self._tokens += verdict.usage.prompt_tokens + verdict.usage.completion_tokens
+        if labelled.label is not None:
+            self._by_label[labelled.label, verdict.decision is Decision.BLOCK] += 1
+
+    def share(self, decision: Decision) -> float:
+        """Return the share of a decision so far, in percent."""
+        return 100 * self._decisions[decision] / self.done if self.done else 0.0
+
+    def summary(self) -> dict[str, JsonValue]:
+        """Return the figures: in percent, with n and the ends of their 95 % interval.
+
+        Where cases have labels, blocked counts as found harmful, and escalated as not found.
+        """
+        figures: dict[str, JsonValue] = {
+            {Decision.BLOCK: "blocked", Decision.ESCALATE: "escalated", Decision.ALLOW: "allowed"}[
+                decision
+            ]: _percent(self._decisions[decision], self.done)
+            for decision in Decision
+        }
+        figures["cases"] = self.done
+        if self._tokens:
+            figures["tokens"] = self._tokens
+        for status in (Status.UNPARSABLE, Status.TRUNCATED, Status.TIMEOUT, Status.ERROR):
+            if self._statuses[status]:
+                figures[status.value] = _percent(self._statuses[status], self.done)
+        return figures | self._quality()
+
+    def _quality(self) -> dict[str, JsonValue]:
+        tp, fn = self._by_label[Harm.HARMFUL, True], self._by_label[Harm.HARMFUL, False]
+        fp, tn = self._by_label[Harm.UNHARMFUL, True], self._by_label[Harm.UNHARMFUL, False]
+        found: dict[str, JsonValue] = {}
+        if tp + fn:
+            found["recall"] = _percent(tp, tp + fn)
+        if fp + tn:
+            found["false positive rate"] = _percent(fp, fp + tn)
+        if tp + fn and fp + tn:  # of one class alone, neither means anything
+            if tp + fp:
+                found["precision"] = _percent(tp, tp + fp)
+            low, high = f1_interval(tp, fp, fn)
+            f1 = 200 * tp / (2 * tp + fp + fn)
+            found["f1"] = {"value": f1, "n": tp + fn + fp + tn, "low": 100 * low, "high": 100 * high}
+        return found
+
+
+def _percent(count: int, n: int) -> JsonValue:
+    low, high = wilson(count, n)
+    return {"value": 100 * count / n, "n": n, "low": 100 * low, "high": 100 * high}
+
+
+class Predictions:
+    """The file of verdicts: read once at the beginning, then appended to, a line a case."""
+
+    def __init__(self, path: Path, guard: Guard) -> None:
+        self._known: dict[tuple[int, str], Verdict] = {}
+        policies: dict[str, JsonValue] = {policy.name: policy.sha256 for policy in guard.policies}
+        earlier = self._read(path)
+        if earlier is not None and earlier != policies:
+            raise WorkFailed(
+                "The policies have changed since the first attempt: its verdicts and new ones do not mix.",
+                kept=f"The {len(self._known):,} verdicts so far are kept in {path.name}.",
+                hint="Run it anew, as a job of its own.",
+            )
+        self._file = PatientFile(path)
+        if earlier is None:
+            self._file.append(_line({"guard": guard.name, "model": guard.model, "policies": policies}))
+
+    def _read(self, path: Path) -> dict[str, JsonValue] | None:
+        """Read what an earlier attempt has left; return the policies that it judged by."""
+        try:
+            lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
+        except FileNotFoundError:
+            return None
+        policies: dict[str, JsonValue] | None = None
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError, EventDecodeError):
+                row: Any = json.loads(line)
+                if "policies" in row and policies is None:
+                    policies = row["policies"]
+                else:
+                    self._known[row["index"], row["case_key"]] = from_jsonable(Verdict, row["verdict"])
+        return policies
+
+    def verdict(self, index: int, labelled: LabelledCase) -> Verdict | None:
+        """Return the verdict of an earlier attempt on this very case."""
+        return self._known.get((index, labelled.case.key))
+
+    async def keep(self, index: int, labelled: LabelledCase, verdict: Verdict) -> None:
+        """Write a verdict down. On a full disk this waits for room: nothing is judged meanwhile."""
+        row = {
+            "index": index,
+            "case_key": labelled.case.key,
+            "label": labelled.label,
+            "verdict": to_jsonable(verdict),
+        }
+        written = self._file.append(_line(row))
+        while not written:
+            await asyncio.sleep(_ROOM_S)
+            written = self._file.append(b"")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n"
