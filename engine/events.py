@@ -202,6 +202,15 @@ class Log(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Input(Event):
+    """Something the work is made from. ``role`` is "data", "model" or "policy"."""
+
+    role: str
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact(Event):
     """A file or folder that the job made."""
 
@@ -240,6 +249,7 @@ _TAGS: dict[str, type[Event]] = {
     "progress": Progress,
     "metric": Metric,
     "log": Log,
+    "input": Input,
     "artifact": Artifact,
     "heartbeat": Heartbeat,
     "finished": Finished,
