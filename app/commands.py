@@ -1,4 +1,4 @@
-"""The command palette's entries: the registry's actions, and the themes."""
+"""The command palette's entries: the actions of the screen in front, and the themes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class ActionCommands(Provider):
 
     def _entries(self) -> Iterator[tuple[str, str, partial[None], bool]]:
         wizard = cast("WizardApp", self.app)
-        for action in actions(Where.EDITOR, Where.PROBE, Where.EVERYWHERE):
+        places = getattr(self.screen, "HELP_PLACES", (Where.EVERYWHERE,))
+        for action in actions(*places):
             if action.native or action.name == "palette":
                 continue
             why = wizard.why_not(action.name, self.screen)

@@ -14,9 +14,12 @@ import termios
 import threading
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
-from typing import Any
+from enum import Enum
+from string import digits
+from typing import Any, cast
 
 from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._time import get_time
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
@@ -54,7 +57,7 @@ class InputDecoder:
             if self._paste is None:
                 before, begins, text = text.partition(PASTE_BEGINS)
                 if before:
-                    yield from self._parser.feed(before)
+                    yield from map(_without_text_if_alt, self._parser.feed(before))
                 self._paste = "" if begins else None
                 continue
             pasted, ends, text = (self._paste + text).partition(PASTE_ENDS)
@@ -63,7 +66,24 @@ class InputDecoder:
                 yield events.Paste(pasted)
 
     def tick(self) -> Iterator[Message]:
-        yield from self._parser.tick()
+        yield from map(_without_text_if_alt, self._parser.tick())
+
+
+def _without_text_if_alt(message: Message) -> Message:
+    """Take the letter from a key pressed with alt: it is a command, and editors would insert it."""
+    if isinstance(message, events.Key) and message.key.startswith("alt+"):
+        return events.Key(message.key, None)
+    return message
+
+
+def _read_alt_digits() -> None:
+    """Have alt and a digit read as such; Textual takes it for what a Mac's keyboard prints, such as £."""
+    keys = Enum("AltDigit", {f"alt_{digit}": f"alt+{digit}" for digit in digits})  # type: ignore[misc]
+    known = cast("dict[str, object]", ANSI_SEQUENCES_KEYS)
+    known.update({f"\x1b{key.value[-1]}": (key,) for key in keys})
+
+
+_read_alt_digits()
 
 
 class WizardDriver(LinuxDriver):

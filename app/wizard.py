@@ -20,6 +20,7 @@ from textual.screen import Screen
 
 from app.actions import Where, bindings
 from app.last_gate import LastGate
+from app.panes import PANES
 from app.safe_text import visible
 from app.screens.opening import OpeningScreen
 from app.terminal import WizardDriver, leave_on_signals
@@ -61,12 +62,6 @@ async def _discover(models_dir: Path) -> Sequence[ModelOption]:
     return await discover(models_dir)
 
 
-def _probe_screen() -> Screen[None]:
-    from app.screens.probe import ProbeScreen
-
-    return ProbeScreen()
-
-
 def _commands() -> type[Provider]:
     from app.commands import ActionCommands
 
@@ -81,7 +76,7 @@ class WizardApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EVERYWHERE)]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     ENABLE_COMMAND_PALETTE = False
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {"probe": _probe_screen}
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {pane.name: pane.load for pane in PANES}
 
     def __init__(
         self,
@@ -112,7 +107,7 @@ class WizardApp(App[None]):
 
     @cached_property
     def records(self) -> Records:
-        """The probes of the past."""
+        """The probes and runs of the past."""
         from app.records import Records
 
         return Records(self.workspace.db, self._open_store)
@@ -129,7 +124,7 @@ class WizardApp(App[None]):
 
     async def _open_panes(self) -> None:
         opening = self.screen
-        await self.switch_mode("probe")
+        await self.switch_mode(PANES[0].name)
         focused = self.screen.focused
         if isinstance(opening, OpeningScreen) and focused is not None:
             for event in opening.typed:
@@ -169,6 +164,16 @@ class WizardApp(App[None]):
             ask = getattr(screen, "why_not", None)
             return ask(name) if ask else None
         return None if hasattr(self, f"do_{name}") else "That works in another place."
+
+    def do_show_probe(self) -> None:
+        self.switch_mode("probe")
+
+    def do_show_experiments(self) -> None:
+        self.switch_mode("experiments")
+
+    def do_next_pane(self) -> None:
+        names = [pane.name for pane in PANES]
+        self.switch_mode(names[(names.index(self.current_mode) + 1) % len(names)])
 
     def do_palette(self) -> None:
         self.push_screen(CommandPalette(placeholder="Find an action"))

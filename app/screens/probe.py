@@ -46,7 +46,7 @@ class ProbeScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.top = TopBar("Probe")
+        self.top = TopBar("probe")
         self.prompt = CaseEditor("Prompt", id="prompt", placeholder="The prompt to judge")
         self.response = CaseEditor("Response", id="response", placeholder="What the assistant answered")
         self.banner = VerdictBanner()
@@ -84,6 +84,10 @@ class ProbeScreen(Screen[None]):
 
     def on_resize(self) -> None:
         self.set_class(self.size.height < _SHORT, "-short")
+
+    def on_screen_resume(self) -> None:
+        if self.judging is not None:
+            self._draw()
 
     # --- judging -------------------------------------------------------------------------------------
 
@@ -130,7 +134,8 @@ class ProbeScreen(Screen[None]):
             self._events.append(event)
             self.judgement.apply(event)
         if not done:
-            self._draw()
+            if self.is_current:
+                self._draw()
             return
         self._end_run()
         if self.judgement.verdict is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -10,10 +10,13 @@ from textual.style import Style
 from textual.widget import Widget
 
 from app.actions import Action
+from app.panes import PANES, Pane
 from app.safe_text import one_line
 
 _SPEC = 40
 _GAP = 2
+
+Setting = tuple[str, str, str]
 
 
 def clickable(action: str) -> Style:
@@ -22,25 +25,34 @@ def clickable(action: str) -> Style:
 
 
 class TopBar(Widget):
-    """The pane's name on the left, what it is set to on the right."""
+    """The panes on the left, the present one marked; what it is set to on the right."""
 
     auto_links = False
 
     def __init__(self, pane: str) -> None:
         super().__init__()
         self._pane = pane
-        self._settings: tuple[tuple[str, str, str], ...] = ()
+        self._settings: tuple[Setting, ...] = ()
 
-    def show(self, *settings: tuple[str, str, str]) -> None:
-        """Show settings as (name, value, the action that changes it)."""
+    def show(self, *settings: Setting) -> None:
+        """Show settings as (name, value, the action that changes it, or nothing)."""
         self._settings = settings
         self.refresh()
 
     def render(self) -> Content:
-        left = Content.assemble(("Wizard101", "bold $text-primary"), ("  " + self._pane, "bold"))
-        right = Content("   ").join(_setting(*setting) for setting in self._settings)
-        gap = max(2, self.size.width - left.cell_length - right.cell_length)
-        return Content.assemble(left, " " * gap, right)
+        return top_line(self._pane, self._settings, self.size.width)
+
+
+def top_line(pane: str, settings: Sequence[Setting], width: int) -> Content:
+    """Return the line: where room is short, first the program's name goes, then those of the settings."""
+    tabs = Content(" ").join(_tab(each, each.name == pane) for each in PANES)
+    name = Content.styled("Wizard101 ", "bold $text-primary")
+    for left, named in [(name + tabs, 0), *((tabs, skipped) for skipped in range(len(settings) + 1))]:
+        right = _settings(settings, named)
+        if left.cell_length + _GAP + right.cell_length <= width:
+            break
+    right = right.truncate(max(width - left.cell_length - _GAP, 0), ellipsis=True)
+    return Content.assemble(left, " " * max(_GAP, width - left.cell_length - right.cell_length), right)
 
 
 class KeyBar(Widget):
@@ -69,9 +81,25 @@ class KeyBar(Widget):
         return Content(" " * _GAP).join(map(_hint, (*others, *always)))
 
 
+def _tab(pane: Pane, present: bool) -> Content:
+    """Return a pane's tab; the present one is in brackets, so that colour is not all that tells it."""
+    if present:
+        return Content.styled(f"[{pane.digit} {pane.title}]", "bold $text-primary")
+    tab = Content.assemble((f" {pane.digit}", "$text-accent"), (f" {pane.title} ", "$text-muted"))
+    return tab.stylize(clickable(f"show_{pane.name}"))
+
+
+def _settings(settings: Sequence[Setting], unnamed: int) -> Content:
+    """Return the settings; the first ``unnamed`` without their names."""
+    return Content("   ").join(
+        _setting("" if index < unnamed else f"{name} ", value, action)
+        for index, (name, value, action) in enumerate(settings)
+    )
+
+
 def _setting(name: str, value: str, action: str) -> Content:
-    setting = Content.assemble((f"{name} ", "$text-muted"), (one_line(value, _SPEC), "bold"))
-    return setting.stylize(clickable(action))
+    setting = Content.assemble((name, "$text-muted"), (one_line(value, _SPEC), "bold"))
+    return setting.stylize(clickable(action)) if action else setting
 
 
 def _width(action: Action) -> int:
