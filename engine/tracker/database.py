@@ -1,7 +1,8 @@
 """Opening the database file: who may read it, which schema it has, how its transactions begin.
 
 Imports SQLAlchemy. A new database is made from the tables directly and marked with the newest revision;
-Alembic is loaded only where an older one has to be migrated.
+Alembic is loaded only where an older one has to be migrated. Whichever of the two makes the table of runs
+also fills in the project's history, in the same transaction.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ BUSY_TIMEOUT_S = 30.0
 """How long a transaction waits for another process's to end."""
 
 _FRESH = ""
+
+_RUNS_SINCE = "0002"
 
 
 class Database:
@@ -260,26 +263,32 @@ def _bring_to_head(engine: Engine, path: Path) -> None:
                 if revision == _FRESH:
                     _create_tables(connection)
                 elif revision != HEAD and _newer(revision, path) is None:
-                    _migrate(connection, path)
+                    _migrate(connection, path, revision)
         finally:
             raw.execute("PRAGMA foreign_keys = ON")
 
 
 def _create_tables(connection: Connection) -> None:
+    from engine.tracker.seed import sow
+
     SQLModel.metadata.create_all(connection)
     connection.exec_driver_sql(
         "CREATE TABLE alembic_version ("
         "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
     )
     connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+    sow(connection)
 
 
-def _migrate(connection: Connection, path: Path) -> None:
+def _migrate(connection: Connection, path: Path, revision: str) -> None:
     from engine.tracker.migrations import upgrade
+    from engine.tracker.seed import sow
 
     backup = _back_up(path)
     try:
         upgrade(connection)
+        if revision < _RUNS_SINCE:
+            sow(connection)
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise RuntimeError(f"{len(broken)} rows would refer to rows that are gone")

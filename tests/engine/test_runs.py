@@ -20,11 +20,13 @@ from engine.tracker.run_records import (
     RunSummary,
     Sort,
 )
+from tests.engine.tracking import forget_history
 
 
 @pytest.fixture
 def tracker(tmp_path: Path) -> Iterator[Tracker]:
     with open_tracker(tmp_path / "wizard.db") as tracker:
+        forget_history(tracker)
         yield tracker
 
 

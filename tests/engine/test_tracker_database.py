@@ -21,6 +21,7 @@ from sqlmodel import SQLModel
 
 from engine.cases import Case
 from engine.tracker import TrackerError, database, migrations, open_tracker
+from engine.tracker.seed import history
 from tests.engine.tracking import judged
 
 
@@ -340,5 +341,6 @@ def test_processes_that_create_and_write_at_once_never_meet_a_lock(tmp_path: Pat
     results = [(writer.communicate(timeout=100)[1], writer.returncode) for writer in writers]
     assert results == [("", 0)] * 4
     with open_tracker(path) as tracker:
+        assert tracker.runs.count() == sum(len(experiment.runs) for experiment in history())
         assert tracker.count() == 240
         assert len(tracker.probes(contains="writer2", limit=100)) == 60

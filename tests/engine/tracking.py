@@ -1,9 +1,14 @@
-"""Judgements for the tracker's tests to save."""
+"""Judgements for the tracker's tests to save, and a tracker without the project's history."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from engine.cases import Case, Decision, Finding, Status, Verdict
 from engine.events import Event, ReasoningDelta, Started, VerdictReached
+
+if TYPE_CHECKING:
+    from engine.tracker.probes import Tracker
 
 
 def judged(
@@ -39,3 +44,11 @@ def judged(
         latency_ms=12.5,
     )
     return [*events, VerdictReached(seq=deltas + 1, at_ms=13.0, verdict=verdict)]
+
+
+def forget_history(tracker: Tracker) -> None:
+    """Delete the runs that a new database begins with; the next run has the id 1."""
+    with tracker.database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM run")
+        connection.exec_driver_sql("DELETE FROM experiment")
+        connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'run'")
