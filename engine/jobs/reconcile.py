@@ -55,6 +55,8 @@ def reconcile(jobs: Jobs, *, scheduling: bool = False, take_in: bool = True) -> 
 def _settle(jobs: Jobs, run_id: int, state: JobState, attempt: int, scheduling: bool, take_in: bool) -> bool:
     """Bring one job up to date; return whether it still is under way."""
     folder = jobs.folder(run_id)
+    # In this order: one that was launched before it is seen not to live has ended since.
+    launched = folder.launched(attempt)
     if folder.alive:
         if take_in:
             ingest(jobs.database, folder.events, run_id)
@@ -63,7 +65,7 @@ def _settle(jobs: Jobs, run_id: int, state: JobState, attempt: int, scheduling: 
         _remind(folder, state)
         return True
     end = folder.exit(attempt)
-    if end is None and not folder.launched(attempt):
+    if end is None and not launched:
         if not scheduling:
             return True
         cancelled = isinstance(state, Cancelling)
