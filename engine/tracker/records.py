@@ -26,6 +26,17 @@ class TrackerError(Exception):
         self.hint = hint
 
 
+class UnknownRun(TrackerError):
+    """There are no runs by these ids."""
+
+    def __init__(self, *run_ids: int) -> None:
+        super().__init__(
+            f"There is no run {', '.join(map(str, run_ids))}.",
+            kept="Nothing was changed.",
+            hint="'wizard101 runs list' shows them.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeSummary:
     """One line of the history.

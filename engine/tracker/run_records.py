@@ -18,6 +18,10 @@ class Origin(StrEnum):
     PAPER = "paper"
 
 
+HEADLINES = ("f1", "accuracy", "harmful f1", "loss")
+"""The results shown in lists, the most telling first; where a run has none of them, its first by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A figure that a run ended with.

@@ -33,8 +33,9 @@ from engine.tracker.curves import metric_names, read_curves
 from engine.tracker.database import Database, explained
 from engine.tracker.encoding import store_text
 from engine.tracker.reading_sql import SQL_SECONDS, read_sql
-from engine.tracker.records import TrackerError
+from engine.tracker.records import UnknownRun
 from engine.tracker.run_records import (
+    HEADLINES,
     Artifact,
     Bucket,
     Cursor,
@@ -56,9 +57,6 @@ from engine.tracker.run_tables import (
     RunRow,
     TagRow,
 )
-
-HEADLINES = ("f1", "accuracy", "harmful f1", "loss")
-"""The results shown in lists, the most telling first; where a run has none of them, its first by name."""
 
 BUCKETS = 400
 """Points that a curve is reduced to unless more are asked for."""
@@ -112,11 +110,13 @@ class Runs:
         after: Cursor | None = None,
         before: Cursor | None = None,
         last: bool = False,
+        skip: int = 0,
         limit: int = 50,
     ) -> list[tuple[Cursor, RunSummary]]:
         """Return up to ``limit`` runs in the query's order, each with its place in it.
 
-        ``after`` a place, or the nearest ``before`` it, or, with ``last``, the final ones.
+        ``after`` a place, or the nearest ``before`` it, or, with ``last``, the final ones. ``skip`` leaves
+        out that many next to the place, or to the end.
         """
         listing = _listing(query)
         backwards = last or before is not None
@@ -130,7 +130,7 @@ class Runs:
         down = query.descending != backwards
         order = (listing.key.desc(), col(RunRow.id).desc()) if down else (listing.key, col(RunRow.id))
         with self._database.reading() as connection:
-            rows = connection.execute(selected.order_by(*order).limit(limit)).all()
+            rows = connection.execute(selected.order_by(*order).limit(limit).offset(skip)).all()
             if backwards:
                 rows = rows[::-1]
             summaries = _summaries(connection, rows)
@@ -141,6 +141,19 @@ class Runs:
         counted = _filtered(select(func.count()).select_from(RunRow), query)
         with self._database.reading() as connection:
             number: int = connection.execute(counted).scalar_one()
+            return number
+
+    def place(self, run_id: int, query: RunQuery = ALL_RUNS) -> int | None:
+        """Return how many runs come before this one in the query's order; None if it is not among them."""
+        listing = _listing(query)
+        with self._database.reading() as connection:
+            found = connection.execute(listing.select.where(col(RunRow.id) == run_id)).first()
+            if found is None:
+                return None
+            place = tuple_(listing.key, col(RunRow.id))
+            value = tuple_(literal(found.sort_key, listing.key.type), literal(run_id))
+            ahead = listing.select.where(place > value if query.descending else place < value)
+            number: int = connection.execute(select(func.count()).select_from(ahead.subquery())).scalar_one()
             return number
 
     # --- one run -------------------------------------------------------------------------------------
@@ -293,11 +306,7 @@ def _insert_tags(connection: Connection, run_id: int, names: Iterable[str]) -> N
 
 def _require(connection: Connection, run_id: int) -> None:
     if connection.execute(select(col(RunRow.id)).where(col(RunRow.id) == run_id)).first() is None:
-        raise TrackerError(
-            f"There is no run {run_id}.",
-            kept="Nothing was changed.",
-            hint="'wizard101 runs list' shows them.",
-        )
+        raise UnknownRun(run_id)
 
 
 # --- reading within a transaction --------------------------------------------------------------------
