@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import classify, doctor, init, models
+from app.cli import classify, doctor, init, models, runs
 from app.cli.exits import Exit, exit_code_of, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
 
@@ -27,6 +27,7 @@ cli.command("classify")(classify.classify)
 cli.command("doctor")(doctor.doctor)
 cli.command("init")(init.init)
 cli.add_typer(models.cli, name="models")
+cli.add_typer(runs.cli, name="runs")
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,6 +77,6 @@ def run(arguments: Sequence[str]) -> int:
         if code is None:
             raise
         hint = getattr(error, "hint", "")
-        say(f"wizard101: {error}" + (f"\n{hint}" if hint else ""))
+        say(f"wizard101: {error}" + (f"\n{hint}" if hint not in str(error) else ""))
         return code
     return outcome if isinstance(outcome, int) else Exit.DONE

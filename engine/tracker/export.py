@@ -169,8 +169,12 @@ def _facts(run: Run) -> list[object]:
         *(summary.id, summary.name, summary.origin.value, summary.kind, summary.status, summary.experiment),
         *(_time(summary.created_at), _time(summary.started_at), _time(summary.ended_at)),
         *(summary.seconds, summary.cost_usd, "; ".join(summary.tags), run.source, run.note),
-        *(provenance.host, provenance.git_revision, provenance.git_dirty, json_text(run.params)),
+        *(provenance.host, provenance.git_revision, _yes_no(provenance.git_dirty), json_text(run.params)),
     ]
+
+
+def _yes_no(value: bool | None) -> str | None:
+    return None if value is None else "true" if value else "false"
 
 
 def _figures(result: Result | None) -> tuple[object, ...]:

@@ -18,6 +18,13 @@ class Origin(StrEnum):
     PAPER = "paper"
 
 
+STATUSES = (
+    *("queued", "starting", "running", "paused", "cancelling"),
+    *("succeeded", "failed", "killed", "lost", "skipped"),
+    *("reported", "in progress", "planned"),
+)
+"""What a run's status can be: a job's states, and then those of claims."""
+
 HEADLINES = ("f1", "accuracy", "harmful f1", "loss")
 """The results shown in lists, the most telling first; where a run has none of them, its first by name."""
 
@@ -179,7 +186,10 @@ class RunQuery:
 
     @classmethod
     def parse(cls, text: str, *, sort: str = Sort.ID, descending: bool = True) -> RunQuery:
-        """Read what a person types: words, and ``kind:``, ``status:``, ``origin:``, ``exp:``, ``tag:``."""
+        """Read what a person types: words, and ``kind:``, ``status:``, ``origin:``, ``exp:``, ``tag:``.
+
+        A hyphen in a status stands for a blank: ``status:in-progress``.
+        """
         named: dict[str, str] = {}
         words = []
         for word in text.split():
@@ -195,7 +205,7 @@ class RunQuery:
         return cls(
             tuple(words),
             named.get("kind"),
-            named.get("status"),
+            named["status"].replace("-", " ") if "status" in named else None,
             Origin(origin) if origin else None,
             named.get("exp"),
             named.get("tag"),
