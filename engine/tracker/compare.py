@@ -144,7 +144,9 @@ def _leaves(
 
 
 def _identity(value: Value) -> str | Absent:
-    """Tell values apart as JSON does: in Python, True equals 1."""
+    """Tell values apart as JSON does: true is not 1, but 1.0 is."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, Absent) else json.dumps(value, sort_keys=True)
 
 

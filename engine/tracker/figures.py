@@ -7,16 +7,17 @@ import math
 from engine.tracker.run_records import Result
 
 _DECIMALS, _MOST_DECIMALS = 3, 6
+_LARGE = 1e15
 
 
 def number_words(value: float) -> str:
     """Return a number as short as it can be said: four significant digits, no exponent where avoidable."""
     if not math.isfinite(value):
         return "infinite" if value > 0 else "-infinite" if value < 0 else "not a number"
-    if value == int(value) and abs(value) < 1e15:
+    if value == int(value) and abs(value) < _LARGE:
         return str(int(value))
     if abs(value) >= 1000:
-        return f"{value:.1f}" if abs(value) < 1e15 else f"{value:.3e}"
+        return f"{value:.1f}" if abs(value) < _LARGE else f"{value:.3e}"
     return f"{value:.4g}" if abs(value) >= 1e-4 else f"{value:.2e}"
 
 
@@ -26,8 +27,10 @@ def value_and_interval(result: Result) -> tuple[str, str]:
     The interval is "[low, high]", or empty where it is not known.
     """
     low, high = result.low, result.high
-    if low is None or high is None or not all(map(math.isfinite, (result.value, low, high))):
+    if low is None or high is None:
         return number_words(result.value), ""
+    if max(abs(result.value), abs(low), abs(high)) >= _LARGE:
+        return number_words(result.value), f"[{number_words(low)}, {number_words(high)}]"
     width = high - low
     least = _DECIMALS if abs(result.value) < 10 else 1
     decimals = least if width <= 0 else min(max(math.ceil(-math.log10(width)) + 1, least), _MOST_DECIMALS)
