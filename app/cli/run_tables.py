@@ -201,7 +201,7 @@ def _section(
         return []
     inner = None if width is None else width - 2
     indented = [f"  {line}".rstrip() for line in table(columns, rows, inner)]
-    return ["", visible(title, keep_newlines=False), *indented]
+    return ["", *table([Column(title)], [], width), *indented]
 
 
 def _figure(result: Result) -> tuple[str, str, str, str]:
