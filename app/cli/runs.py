@@ -143,7 +143,7 @@ def export_runs(
     db: DbOption = None,
 ) -> None:
     """Export runs. Every figure stands beside its n and interval, every run beside its origin."""
-    from engine.tracker.export import Format, export
+    from engine.tracker.export import Format, TooManyRuns, export
     from engine.tracker.export_file import FileIsThere, write_file
 
     chosen = _format(form, output)
@@ -153,7 +153,10 @@ def export_runs(
         raise usage_error("Give the runs' numbers or --filter, not both.")
     selection: Selection = list(dict.fromkeys(run_ids)) if run_ids else _query(words or "")
     with _runs(db) as runs:
-        pieces = export(runs, selection, chosen, curves=curves)
+        try:
+            pieces = export(runs, selection, chosen, curves=curves)
+        except TooManyRuns as error:
+            raise usage_error(str(error)) from error
         if output is None:
             _print_pieces(pieces)
             return

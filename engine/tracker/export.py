@@ -38,6 +38,10 @@ class Format(StrEnum):
     HTML = "html"
 
 
+class TooManyRuns(TrackerError):
+    """The selection is more than this form can hold."""
+
+
 SUFFIXES = {Format.CSV: ".csv", Format.JSON: ".json", Format.MARKDOWN: ".md", Format.HTML: ".html"}
 
 
@@ -52,8 +56,9 @@ def export(
     """Return the export in pieces. ``curves`` adds them to JSON; HTML always draws them.
 
     Raises:
-        TrackerError: if there is no run by one of the ids, the database cannot be read, or a page of
-            HTML would have more than 100 runs. All but trouble with the database comes before any piece.
+        UnknownRun: if there is no run by one of the ids.
+        TooManyRuns: if a page of HTML would have more than 100 runs.
+        TrackerError: if the database cannot be read; this may come between the pieces.
     """
     _require_all(runs, selection)
     moment = now or datetime.now(UTC)
@@ -110,7 +115,7 @@ def _few(runs: Runs, selection: Selection) -> Sequence[int]:
         ids = [summary.id for _, summary in runs.page(selection, limit=AT_MOST + 1)]
     assert not isinstance(ids, RunQuery)
     if len(ids) > AT_MOST:
-        raise TrackerError(
+        raise TooManyRuns(
             f"A page of HTML holds at most {AT_MOST} runs.",
             kept="Nothing was written.",
             hint="Narrow the filter, or export CSV or JSON, which have no limit.",

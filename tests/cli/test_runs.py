@@ -204,12 +204,14 @@ def test_compare_puts_differences_first_and_figures_with_intervals(tmp_path: Pat
     assert all(cell_len(line) <= 70 for line in narrow.splitlines())
 
 
-def test_many_runs_are_compared_value_by_value(tmp_path: Path) -> None:
+def test_a_hundred_runs_are_compared_value_by_value_and_not_one_more(tmp_path: Path, here: Here) -> None:
     with open_tracker(tmp_path / "wizard.db") as tracker:
-        ids = [trial(tracker.runs, params={"even": number % 2 == 0, "model": "m"}) for number in range(100)]
-    text = run("compare", *map(str, ids), cwd=tmp_path)
+        ids = [trial(tracker.runs, params={"even": number % 2 == 0, "model": "m"}) for number in range(101)]
+    text = here("compare", *map(str, ids[:100]))
     assert f"true   {', '.join(map(str, ids[::2]))}"[:60] in text
     assert re.search(r"model +m +all", text)
+    assert "2 to 100 runs" in here("compare", *map(str, ids), code=2)
+    assert "at most 100 runs" in here("export", "--filter", "kind:trial", "--format", "html", code=2)
 
 
 # --- export ----------------------------------------------------------------------------------------------
