@@ -17,7 +17,7 @@ from engine.tracker.figures import duration_words, value_and_interval
 from engine.tracker.plain_text import plain, plain_line
 from engine.tracker.run_records import Origin, Result, Run, RunSummary
 from engine.tracker.svg_curve import DrawnCurve, curve_svg, curve_words
-from engine.tracker.svg_interval import fitting_scale, interval_svg, scale_svg, unit_scale
+from engine.tracker.svg_interval import fits, fitting_scale, interval_svg, scale_svg, whole_scale
 
 if TYPE_CHECKING:
     from engine.tracker.runs import Runs
@@ -150,7 +150,7 @@ def _summaries(summaries: Sequence[RunSummary]) -> str:
             f'<tr><th scope="row">{_run(summary, number)}</th>'
             + _cell(_text(summary.name), "running")
             + _cell(_origin(summary.origin))
-            + _cell(_text(summary.kind))
+            + _cell(_text(summary.kind), "kind")
             + _cell(_text(summary.status), "whole")
             + _cell(_words(summary.experiment))
             + _cell(_moment(summary.started_at), "whole")
@@ -191,17 +191,14 @@ def _results(compared: Comparison) -> str:
 def _results_of_one(compared: Comparison) -> str:
     (run,) = compared.summaries
     found = [result for line in compared.results for result in line.results if result is not None]
-    rows = []
-    for result in found:
-        marks = unit_scale() if _is_share(result) else None
-        rows.append(_result_row([_text(result.name)], run.origin, result, marks, 0))
-    marks = unit_scale() if any(map(_is_share, found)) else None
+    marks = whole_scale(found)
+    rows = [
+        _result_row(
+            [_text(result.name)], run.origin, result, marks if marks and fits(result, marks) else None, 0
+        )
+        for result in found
+    ]
     return _table("Results", "", _result_heads(["Result"], marks), rows)
-
-
-def _is_share(result: Result) -> bool:
-    bounds = (result.value, result.low, result.high)
-    return all(bound is None or 0 <= bound <= 1 for bound in bounds)
 
 
 def _result_heads(first: Sequence[str], marks: list[float] | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from engine.tracker.axes import Scale, reach, rounded, tick_words
@@ -15,22 +15,25 @@ _HEIGHT = 22
 _MIDDLE = 11
 
 
-def unit_scale() -> list[float]:
-    """Return the marks of a scale for shares."""
-    return [0.0, 0.5, 1.0]
+def whole_scale(results: Sequence[Result]) -> list[float] | None:
+    """Return the marks from nothing to all, in shares or in percent; None if no interval can be drawn."""
+    bounds = [bound for result in results if _certain(result) for bound in _bounds(result)]
+    within = [bound for bound in bounds if 0 <= bound <= 100]
+    if not within:
+        return None
+    return [0.0, 50.0, 100.0] if max(within) > 1 else [0.0, 0.5, 1.0]
+
+
+def fits(result: Result, marks: list[float]) -> bool:
+    """Whether a result has an interval, and all of it is on the scale."""
+    return _certain(result) and all(marks[0] <= bound <= marks[-1] for bound in _bounds(result))
 
 
 def fitting_scale(results: Iterable[Result | None]) -> list[float] | None:
-    """Return the marks of a scale that shows all of these results; None without any that can be drawn."""
-    bounds = [
-        bound
-        for result in results
-        if result is not None
-        for bound in (result.value, result.low, result.high)
-        if bound is not None
-    ]
+    """Return the marks of a scale that shows how these results differ; None if there is nothing to see."""
+    bounds = {bound for result in results if result is not None for bound in _bounds(result)}
     ends = reach(bounds)
-    return None if ends is None else rounded(*ends, count=3)
+    return None if ends is None or len(bounds) == 1 else rounded(*ends, count=3)
 
 
 def scale_svg(marks: list[float]) -> str:
@@ -58,6 +61,14 @@ def interval_svg(result: Result, marks: list[float], style: str) -> str:
         f'<svg class="interval {style}" viewBox="0 0 {WIDTH} {_HEIGHT}" role="img">'
         f"<title>{said}</title>{grid}{drawn}</svg>"
     )
+
+
+def _bounds(result: Result) -> list[float]:
+    return [bound for bound in (result.value, result.low, result.high) if bound is not None]
+
+
+def _certain(result: Result) -> bool:
+    return result.low is not None and result.high is not None
 
 
 def _scale(marks: list[float]) -> Scale:

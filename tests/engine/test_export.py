@@ -346,6 +346,16 @@ def test_a_comparison_in_html_says_what_differs_and_draws_every_curve(runs: Runs
     assert not re.search(r"nan|inf\b", text[text.index("</style>") :])
 
 
+@pytest.mark.parametrize(("whole", "end"), [(1.0, "1.0"), (100.0, "100")])
+def test_intervals_of_one_run_are_drawn_from_nothing_to_all(runs: Runs, whole: float, end: str) -> None:
+    drawn = Result("accuracy", 0.95 * whole, 100, 0.888 * whole, 0.978 * whole)
+    run_id = trial(runs, results=[drawn, Result("loss", 0.713), Result("cost", -5.0, 3, -9.0, 400.0)])
+    text = text_of(runs, [run_id], Format.HTML)
+    check_page(text)
+    assert text.count('class="whisker"') == 1, "only what is on the scale"
+    assert f">{end}</text>" in text
+
+
 def test_extreme_curves_are_drawn_or_left_out_but_never_break_the_page(runs: Runs) -> None:
     run_id = trial(runs, results=[Result("f1", 1e308, 3, -1e308, 1e308), Result("x", float("inf"))])
     add_points(runs, run_id, "huge", [(0, 1e308), (1, -1e308), (2**62, 1e-308)])
