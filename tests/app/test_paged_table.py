@@ -1,0 +1,211 @@
+"""The paged table: any number of rows, a few pages in memory, and no key that waits for a row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
+from app.widgets.paged_table import PAGE, Column, PagedTable, fit
+from tests.app.test_probe import shown, until
+
+COLUMNS: list[Column[int]] = [
+    Column("number", "Number", 8, str, right=True),
+    Column("name", "Name", 10, lambda row: f"row {row} of a table with long names", flexible=1),
+    Column("square", "Square", 14, lambda row: str(row * row), drop=1),
+    Column("cube", "Cube", 20, lambda row: str(row**3), drop=2),
+]
+
+
+class Numbers:
+    """The numbers of a range; a gate, where there is one, holds rows back until it is opened."""
+
+    def __init__(self, numbers: Sequence[int], gate: asyncio.Event | None = None) -> None:
+        self.numbers = numbers
+        self.gate = gate
+        self.asked: list[int] = []
+        self.error: Exception | None = None
+
+    async def count(self) -> int:
+        return len(self.numbers)
+
+    async def rows(self, first: int, limit: int) -> Sequence[int]:
+        self.asked.append(first // PAGE)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.numbers[first : first + limit]
+
+    async def find(self, key: Hashable) -> int | None:
+        return self.numbers.index(key) if key in self.numbers else None  # type: ignore[arg-type]
+
+
+class TableApp(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table: PagedTable[int] = PagedTable(COLUMNS, key=lambda row: row, id="table", empty="Nothing.")
+        self.seen: list[object] = []
+
+    def compose(self) -> ComposeResult:
+        yield self.table
+
+    def on_paged_table_moved(self) -> None:
+        self.seen.append(self.table.row)
+
+    def on_paged_table_failed(self, event: PagedTable.Failed) -> None:
+        self.seen.append(str(event.error))
+
+    def on_paged_table_sort_asked(self, event: PagedTable.SortAsked) -> None:
+        self.seen.append(event.column)
+
+    def on_paged_table_chosen(self) -> None:
+        self.seen.append("chosen")
+
+
+@asynccontextmanager
+async def table_of(
+    source: Numbers, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[Pilot[None], PagedTable[int]]]:
+    app = TableApp()
+    async with app.run_test(size=size) as pilot:
+        app.table.focus()
+        app.table.show(source)
+        await until(pilot, lambda: app.table.count == len(source.numbers))
+        yield pilot, app.table
+
+
+def lines(pilot: Pilot[None]) -> list[str]:
+    return shown(pilot.app.screen).split("\n")
+
+
+async def test_keys_reach_every_part_of_a_long_table_and_few_rows_are_held() -> None:
+    source = Numbers(range(100_000))
+    async with table_of(source) as (pilot, table):
+        assert table.row == 0
+        await pilot.press("down", "down", "up")
+        assert table.row == 1
+        await pilot.press("pagedown")
+        assert table.row == 23
+        await pilot.press("end")
+        await until(pilot, lambda: table.row == 99_999)
+        assert "99999" in lines(pilot)[-1]
+        await pilot.press("pageup")
+        assert table.cursor == 99_999 - 22
+        await pilot.press("home")
+        await until(pilot, lambda: table.row == 0)
+        for _ in range(40):
+            await pilot.press("pagedown")
+        await until(pilot, lambda: table.row == 880)
+        assert len(table._pages) <= 12
+        assert len(source.asked) < 20
+
+
+async def test_a_key_does_not_wait_for_rows_and_what_was_passed_by_is_never_asked_for() -> None:
+    gate = asyncio.Event()
+    gate.set()
+    source = Numbers(range(100_000), gate)
+    async with table_of(source) as (pilot, table):
+        gate.clear()
+        table.choose(50_000)
+        table.choose(70_000)
+        await pilot.press("end")
+        assert table.cursor == 99_999
+        assert table.row is None
+        assert "⋯" in lines(pilot)[-1]
+        gate.set()
+        await until(pilot, lambda: table.row == 99_999)
+        assert 500 not in source.asked
+
+
+async def test_other_rows_keep_the_chosen_one_where_it_is() -> None:
+    async with table_of(Numbers(range(1000, 0, -1))) as (pilot, table):
+        table.choose(500)
+        await until(pilot, lambda: table.row == 500)
+        y = next(index for index, line in enumerate(lines(pilot)) if line.startswith("▌"))
+        table.show(Numbers(range(1010, 0, -1)), keep=True)
+        await until(pilot, lambda: table.count == 1010)
+        assert (table.row, table.cursor) == (500, 510)
+        assert lines(pilot)[y].startswith("▌")
+        table.show(Numbers(range(10)), keep=True)
+        await until(pilot, lambda: table.count == 10)
+        assert table.row == 9
+        table.show(Numbers([]))
+        await until(pilot, lambda: "Nothing." in shown(pilot.app.screen))
+        assert table.row is None
+        await pilot.press("down", "end", "pageup")
+
+
+async def test_new_rows_at_the_top_are_seen_by_one_who_is_there() -> None:
+    async with table_of(Numbers(range(1000, 0, -1))) as (pilot, table):
+        await pilot.press("down")
+        table.show(Numbers(range(1003, 0, -1)), keep=True)
+        await until(pilot, lambda: table.count == 1003)
+        assert table.row == 999
+        assert "1003" in lines(pilot)[1]
+
+
+async def test_rows_that_cannot_be_had_are_told_and_asked_for_again() -> None:
+    source = Numbers(range(1000))
+    async with table_of(source) as (pilot, table):
+        source.error = OSError("gone")
+        await pilot.press("end")
+        await until(pilot, lambda: "gone" in pilot.app.seen)  # type: ignore[attr-defined]
+        assert table.row is None
+        source.error = None
+        await pilot.press("up")
+        await until(pilot, lambda: table.row == 998)
+
+
+async def test_the_last_of_several_sources_is_shown() -> None:
+    gate = asyncio.Event()
+    async with table_of(Numbers(range(5))) as (pilot, table):
+        table.show(Numbers(range(7), gate))
+        table.show(Numbers(range(9)))
+        await until(pilot, lambda: table.count == 9)
+        gate.set()
+        await pilot.pause(0.05)
+        assert table.count == 9
+
+
+async def test_the_mouse_chooses_sorts_and_opens() -> None:
+    async with table_of(Numbers(range(500))) as (pilot, table):
+        app = pilot.app
+        await pilot.click(table, offset=(20, 5))
+        assert table.row == 4
+        await pilot.click(table, offset=(15, 0))
+        await pilot.click(table, offset=(20, 7), times=2)
+        assert app.seen[-3:] == ["name", 6, "chosen"]  # type: ignore[attr-defined]
+        table._scroll_down_for_pointer(animate=False)
+        await pilot.pause()
+        assert table.row == 6
+        table.sort = ("name", False)
+        await pilot.pause()
+        assert "Name ▴" in lines(pilot)[0]
+
+
+async def test_marks_and_the_chosen_row_are_told_by_more_than_colour() -> None:
+    async with table_of(Numbers(range(50))) as (pilot, table):
+        table.marks = {0: "A", 3: "B"}
+        await pilot.pause()
+        assert lines(pilot)[1].startswith("▌A")
+        assert lines(pilot)[4].startswith(" B")
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+async def test_columns_are_left_out_where_room_is_short_and_every_line_fits(width: int) -> None:
+    async with table_of(Numbers(range(50)), (width, 24)) as (pilot, _):
+        drawn = lines(pilot)
+        assert all(len(line) <= width for line in drawn)
+        assert "Number" in drawn[0]
+        assert ("Square" in drawn[0]) == (width >= 40)
+        assert ("Cube" in drawn[0]) == (width >= 80)
+
+
+def test_what_is_left_over_is_shared() -> None:
+    assert [width for _, width in fit(COLUMNS, 100)] == [8, 52, 14, 20]
+    assert [column.name for column, _ in fit(COLUMNS, 5)] == ["number", "name"]
