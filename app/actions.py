@@ -18,6 +18,13 @@ class Where(StrEnum):
     LANES = "Lanes"
     HISTORY = "History"
     MODELS = "Models"
+    EXPERIMENTS = "Experiments"
+    RUNS = "List of runs"
+    COMPARISON = "Comparison"
+    CHOICE = "Choices"
+    NOTE = "Note"
+    TAGS = "Tags"
+    EXPORT = "Export"
     DIALOG = "Help"
 
 
@@ -51,7 +58,7 @@ class Action:
         return " or ".join(readable(key) for key in self.keys)
 
 
-_NAMES = {"question_mark": "?", "escape": "esc", "pagedown": "page down", "pageup": "page up"}
+_NAMES = {"question_mark": "?", "slash": "/", "escape": "esc", "pagedown": "page down", "pageup": "page up"}
 
 
 def readable(key: str) -> str:
@@ -60,6 +67,8 @@ def readable(key: str) -> str:
 
 
 _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
+_X, _C = Where.EXPERIMENTS, Where.COMPARISON
+_DIALOGS = (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT)
 
 ACTIONS: tuple[Action, ...] = (
     Action("judge", _E, ("enter",), "Judge", "Judge the case; what still runs is stopped"),
@@ -84,7 +93,47 @@ ACTIONS: tuple[Action, ...] = (
     Action("use_model", _M, ("enter",), "Use", "Use the model chosen, or the one typed"),
     Action("move_models", _M, ("down", "up"), "", "Choose a model", native=True),
     Action("refresh_models", _M, ("f5",), "Look again", "Look again for models that can be reached"),
+    Action("open_details", _X, ("enter",), "Open", "Show the run in full"),
+    Action("go_back", _X, ("escape",), "Back", "Back to the list; clear the filter"),
+    Action("mark_run", _X, ("space",), "Mark", "Mark the run, to compare or export it"),
+    Action("compare_runs", _X, ("c",), "Compare", "Compare the two to six runs marked"),
+    Action("filter_runs", _X, ("slash",), "Filter", "Filter the runs by words, kind, status, tag"),
+    Action("sort_runs", _X, ("s",), "Sort", "Choose what the runs are sorted by"),
+    Action("reverse_sort", _X, ("r",), "", "Sort the other way round"),
+    Action("next_metric", _X, ("m",), "Metric", "Draw the next metric"),
+    Action("previous_metric", _X, ("M",), "", "Draw the metric before"),
+    Action("toggle_logarithmic", _X, ("l",), "", "Draw on a logarithmic scale, or not"),
+    Action("zoom_curve", _X, ("z",), "Zoom", "Give the curve all the room, or take it back"),
+    Action("show_lineage", _X, ("g",), "Lineage", "Go to a run it was made from, or made into"),
+    Action("go_to_former", _X, ("backspace",), "", "Go back to the run one came from"),
+    Action("edit_note", _X, ("n",), "Note", "Write the run's note"),
+    Action("edit_tags", _X, ("t",), "Tags", "Change the run's tags"),
+    Action("export_runs", _X, ("e",), "Export", "Export runs: CSV, JSON, Markdown or HTML"),
+    Action("copy_id", _X, ("y",), "", "Copy the run's number"),
+    Action("copy_run", _X, ("Y",), "", "Copy the run as JSON"),
+    Action("unmark_runs", _X, ("u",), "", "Take all marks away"),
+    Action("next_run", _X, ("ctrl+down", "alt+down"), "", "Choose the next run, from anywhere"),
+    Action("previous_run", _X, ("ctrl+up", "alt+up"), "", "Choose the run before, from anywhere"),
+    Action("move_runs", Where.RUNS, ("down", "up"), "", "Choose a run", native=True),
+    Action("page_runs", Where.RUNS, ("pagedown", "pageup"), "", "A screen further, or back", native=True),
+    Action("end_runs", Where.RUNS, ("home", "end"), "", "To the first run, or the last", native=True),
+    Action("other_part", Where.RUNS, ("tab",), "", "Between the list and the details", native=True),
+    Action("leave_comparison", _C, ("escape",), "Back", "Back to the list"),
+    Action("next_metric", _C, ("m",), "Metric", "Draw the next metric"),
+    Action("previous_metric", _C, ("M",), "", "Draw the metric before"),
+    Action("toggle_logarithmic", _C, ("l",), "Scale", "Draw on a logarithmic scale, or not"),
+    Action("zoom_curve", _C, ("z",), "Zoom", "Give the curves all the room, or take it back"),
+    Action("export_runs", _C, ("e",), "Export", "Export the comparison"),
+    Action("scroll_comparison", _C, ("pagedown", "pageup"), "", "Read on, or back", native=True),
+    Action("choose", Where.CHOICE, ("enter",), "Choose", "Choose it"),
+    Action("move_choice", Where.CHOICE, ("down", "up"), "", "Another one", native=True),
+    Action("save_note", Where.NOTE, ("ctrl+s",), "Save", "Save the note"),
+    Action("save_tags", Where.TAGS, ("enter",), "Save", "Save the tags"),
+    Action("export", Where.EXPORT, ("enter",), "Export", "Write the file; asks before replacing one"),
+    Action("next_selection", Where.EXPORT, ("ctrl+t",), "Runs", "Other runs: chosen, marked, all found"),
+    Action("move_format", Where.EXPORT, ("down", "up"), "", "Another format", native=True),
     Action("close", _H, ("escape",), "Close", "Go back"),
+    *(Action("close", where, ("escape",), "Close", "Go back") for where in _DIALOGS),
     Action("close", _M, ("escape",), "Close", "Go back"),
     Action("close", Where.DIALOG, ("escape",), "Close", "Go back"),
     Action("show_probe", Where.EVERYWHERE, ("alt+1", "1"), "", "Go to Probe (1 is text where one types)"),

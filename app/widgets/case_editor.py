@@ -1,31 +1,22 @@
-"""The editors of the case: text is kept to the letter, and shown through the gate."""
+"""The editors of the case: a text editor whose enter judges."""
 
 from __future__ import annotations
 
 from textual import events
-from textual.content import Content
 from textual.message import Message
-from textual.widgets import TextArea
 
 from app.actions import Where, keys_of
-from app.widgets.safe_document import SafeDocument
-
-EDITABLE_TEXT = 100_000
-EDITABLE_LINE = 20_000
-_SHOWN_HEAD = 1_200
-_SHOWN_TAIL = 400
+from app.widgets.safe_editor import SafeEditor
 
 _KEYS = keys_of(Where.EDITOR)
 
 HELD = "Too large to edit here: all of it will be judged. Backspace clears it."
 
 
-class CaseEditor(TextArea):
-    """A multi-line editor. `value` is the text as it came, whatever is on screen.
+class CaseEditor(SafeEditor):
+    """The prompt, or the response."""
 
-    A text too large for a comfortable editor is held: its beginning and end are shown, all of it is the
-    value, and it can be replaced or cleared but not edited.
-    """
+    HELD_FATE = "judged in full"
 
     class Asked(Message):
         """A key of this editor asks for an action of the registry."""
@@ -34,99 +25,12 @@ class CaseEditor(TextArea):
             super().__init__()
             self.action = action
 
-    class Held(Message):
-        """A key was pressed that would edit a held text."""
-
-    def __init__(self, title: str, *, id: str, placeholder: str) -> None:
-        self._held: str | None = None
-        self._title = title
-        super().__init__(id=id, compact=True, highlight_cursor_line=False, placeholder=Content(placeholder))
-        self.cursor_blink = False
-        self.match_cursor_bracket = False
-        self.border_title = title
-
-    @property
-    def value(self) -> str:
-        return self.document.text if self._held is None else self._held
-
-    @value.setter
-    def value(self, text: str) -> None:
-        self._held = text if _too_large(text) else None
-        self.read_only = self._held is not None
-        size = "" if self._held is None else f" · {len(text):,} characters, shown in part, judged in full"
-        self.border_title = self._title + size
-        self.load_text(text if self._held is None else _elided(text))
-
-    @property
-    def held(self) -> bool:
-        """Whether the text is too large to edit."""
-        return self._held is not None
-
-    def _set_document(self, text: str, language: str | None) -> None:
-        super()._set_document("", None)
-        self.document = SafeDocument(text)
-        self.wrapped_document = type(self.wrapped_document)(self.document, tab_width=self.indent_width)
-        self.navigator = type(self.navigator)(self.wrapped_document)
-        self._rewrap_and_refresh_virtual_size()
-
-    def insert_newline(self) -> None:
-        """Add a line at the cursor."""
-        if self.held:
-            self.post_message(self.Held())
-            return
-        self._replace_via_keyboard("\n", *self.selection)
-
     async def _on_key(self, event: events.Key) -> None:
-        if event.key in _KEYS:
-            event.stop()
-            event.prevent_default()
-            self._take(_KEYS[event.key])
+        if event.key not in _KEYS:
             return
-        if self.held:
-            if event.key in ("backspace", "delete"):
-                event.stop()
-                event.prevent_default()
-                self.value = ""
-            elif event.is_printable:
-                event.stop()
-                event.prevent_default()
-                self.post_message(self.Held())
-            return
-        await super()._on_key(event)
-
-    def _take(self, action: str) -> None:
-        if action == "newline":
-            self.insert_newline()
-        else:
-            self.post_message(self.Asked(action))
-
-    async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
-        pasted = event.text.replace("\r\n", "\n").replace("\r", "\n")
-        if self.held:
-            self.post_message(self.Held())
-            return
-        if _too_large(pasted) or len(pasted) + len(self.document.text) > EDITABLE_TEXT:
-            before = self.document.get_text_range(self.document.start, min(self.selection))
-            after = self.document.get_text_range(max(self.selection), self.document.end)
-            self.value = before + pasted + after
+        if _KEYS[event.key] == "newline":
+            self.insert_newline()
         else:
-            result = self._replace_via_keyboard(pasted, *self.selection)
-            if result is not None:
-                self.move_cursor(result.end_location)
-            if _too_large(self.document.text):
-                self.value = self.document.text
-        self.focus()
-
-
-def _too_large(text: str) -> bool:
-    if len(text) <= EDITABLE_LINE:
-        return False
-    return len(text) > EDITABLE_TEXT or max(map(len, text.split("\n"))) > EDITABLE_LINE
-
-
-def _elided(text: str) -> str:
-    left_out = len(text) - _SHOWN_HEAD - _SHOWN_TAIL
-    head, tail = text[:_SHOWN_HEAD], text[-_SHOWN_TAIL:]
-    return f"{head}\n⋯ {left_out:,} characters are not shown ⋯\n{tail}"
+            self.post_message(self.Asked(_KEYS[event.key]))

@@ -23,6 +23,7 @@ _TITLE = 60
 _LEAST = (20, 5)
 _CELLS_PER_TICK = 12
 _ROWS_PER_TICK = 3
+_LEAST_MARKS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +131,12 @@ def plotted(
     if steps is None or values is None:
         return None
     rows = height - 2
-    marks, words = _value_marks(*values, count=max(rows // _ROWS_PER_TICK, 1), logarithmic=logarithmic)
+    marks, words = _value_marks(*values, count=max(rows // _ROWS_PER_TICK, 2), logarithmic=logarithmic)
     left = max(map(len, words)) + 2
     columns = width - left
     across = Scale(steps[0], steps[1], 0, columns * ACROSS - 1)
-    up = Scale(_height(marks[0], logarithmic), _height(marks[-1], logarithmic), rows * DOWN - 1, 0)
+    least, greatest = (_height(value, logarithmic) for value in values)
+    up = Scale(least, greatest, rows * DOWN - 1, 0)
     cells = _Cells(columns, rows)
     for number, each in enumerate(series):
         _draw_series(cells, each, number, len(series), across, up, logarithmic)
@@ -224,13 +226,17 @@ def _height(value: float, logarithmic: bool) -> float:
 
 
 def _value_marks(low: float, high: float, *, count: int, logarithmic: bool) -> tuple[list[float], list[str]]:
+    """Return round numbers between the least and the greatest value, and how they read."""
     if not logarithmic:
-        marks = rounded(low, high, count)
-        return marks, tick_words(marks)
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    every = max(-(-(last - first) // count), 1)
-    marks = [10.0**power for power in range(first, max(last, first + 1) + every, every)]
-    return marks, [f"{mark:.0e}" if not 1e-4 <= mark < 1e6 else f"{mark:g}" for mark in marks]
+        inside: list[float] = []
+        while len(inside) < _LEAST_MARKS:
+            inside = [mark for mark in rounded(low, high, count) if low <= mark <= high]
+            count *= 2
+        return inside, tick_words(inside)
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    every = max(-(-(last - first + 1) // count), 1)
+    marks = [10.0**power for power in range(first, last + 1, every)] or [low, high]
+    return marks, [number_words(mark) for mark in marks]
 
 
 def _step_axis(across: Scale, left: int, columns: int) -> Iterator[Content]:

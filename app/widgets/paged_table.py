@@ -131,10 +131,15 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
 
     # --- what is shown -------------------------------------------------------------------------------
 
-    def show(self, source: Source[Row], *, keep: bool = False) -> None:
-        """Show other rows once they have come: from the top, or with ``keep``, where the chosen one is."""
+    def show(self, source: Source[Row], *, keep: bool = False, key: Hashable = None) -> None:
+        """Show other rows once they have come.
+
+        The first is the chosen one then, or with ``keep`` that which is now, or the one with ``key``.
+        """
         self._asked = source
-        self.run_worker(self._open(source, keep))
+        if key is not None:
+            self._chosen_key = key
+        self.run_worker(self._open(source, keep or key is not None))
 
     def redraw(self) -> None:
         """Draw everything in sight anew: what cells are made from has changed."""

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from app.actions import ACTIONS, Where, actions, bindings, keys_markdown, keys_of
+from app.screens.choice import ChoiceScreen
+from app.screens.compare import CompareScreen
+from app.screens.experiments import ExperimentsScreen
+from app.screens.export import ExportScreen
 from app.screens.help import HelpScreen
 from app.screens.history import HistoryScreen
 from app.screens.models import ModelScreen
 from app.screens.probe import ProbeScreen
+from app.screens.run_edits import NoteScreen, TagsScreen
 from app.wizard import WizardApp
 
 OWNERS = {
@@ -21,12 +26,21 @@ OWNERS = {
     Where.HISTORY: HistoryScreen,
     Where.MODELS: ModelScreen,
     Where.DIALOG: HelpScreen,
+    Where.EXPERIMENTS: ExperimentsScreen,
+    Where.COMPARISON: CompareScreen,
+    Where.CHOICE: ChoiceScreen,
+    Where.NOTE: NoteScreen,
+    Where.TAGS: TagsScreen,
+    Where.EXPORT: ExportScreen,
 }
 TOGETHER = (
     (Where.EVERYWHERE, Where.PROBE, Where.EDITOR),
     (Where.EVERYWHERE, Where.HISTORY),
     (Where.EVERYWHERE, Where.MODELS),
     (Where.EVERYWHERE, Where.DIALOG),
+    (Where.EVERYWHERE, Where.RUNS, Where.EXPERIMENTS),
+    (Where.EVERYWHERE, Where.COMPARISON),
+    *((Where.EVERYWHERE, where) for where in (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT)),
 )
 
 

@@ -1,0 +1,90 @@
+"""A screen over the tracker that keeps up with it while it is in front, and says when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from app.records import Records, Result, Store
+from app.safe_text import visible
+
+if TYPE_CHECKING:
+    from app.wizard import WizardApp
+
+_LOOK_S = 1.0
+
+
+class LiveScreen(Screen[None]):
+    """Asks once a second whether anything was committed, and calls `catch_up` if so.
+
+    After a failure it tries again at every look, until `caught_up` is called.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trouble = Static(id="trouble")
+        self.read_only: str | None = None
+        self._seen: int | None = None
+        self._looking = False
+
+    @property
+    def wizard(self) -> WizardApp:
+        return cast("WizardApp", self.app)
+
+    @property
+    def records(self) -> Records:
+        return self.wizard.records
+
+    async def catch_up(self) -> None:
+        """Read anew what is shown; whatever it raises is told."""
+        raise NotImplementedError
+
+    def caught_up(self) -> None:
+        """Say that what is shown is what is there."""
+        self._tell(f"ⓘ {self.read_only}" if self.read_only else "")
+
+    def failed(self, error: Exception) -> None:
+        """Say what went wrong, and try again at the next look."""
+        self._seen = None
+        self._tell(f"! {error}")
+
+    def _tell(self, text: str) -> None:
+        self.trouble.display = bool(text)
+        self.trouble.update(Content(visible(text)))
+
+    async def ask(self, work: Callable[[Store], Result]) -> Result | None:
+        """Do work on the tracker's thread. Where it fails, say why and return None."""
+        try:
+            return await self.records.ask(work)
+        except Exception as error:
+            self.failed(error)
+            return None
+
+    def on_mount(self) -> None:
+        self.trouble.display = False
+        self.set_interval(_LOOK_S, self.look)
+
+    def on_screen_resume(self) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """Catch up if anything was committed. Out of sight, nothing is asked."""
+        if self.is_current and not self._looking:
+            self._looking = True
+            self.run_worker(self._look())
+
+    async def _look(self) -> None:
+        try:
+            version = await self.records.version()
+            if version != self._seen:
+                self._seen = version
+                self.read_only = await self.records.ask(lambda store: store.read_only)
+                await self.catch_up()
+        except Exception as error:
+            self.failed(error)
+        finally:
+            self._looking = False
