@@ -281,7 +281,7 @@ def decode(line: str | bytes) -> Event:
         fields = json.loads(line)
         event_type = _TAGS[fields.pop("event")]
         event = _build(event_type, fields)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise EventDecodeError(f"not an event: {error!r}") from error
     assert isinstance(event, Event)
     return event
@@ -308,7 +308,7 @@ def from_jsonable(kind: type[Any], value: Any) -> Any:
     """
     try:
         return _build(kind, value)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise EventDecodeError(f"not a {kind.__name__}: {error!r}") from error
 
 

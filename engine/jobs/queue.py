@@ -228,7 +228,7 @@ class Jobs:
                 events_offset=0,
                 events_seq=-1,
                 events_skipped=0,
-                events_discarding=False,
+                events_check=0,
             )
         )
         if spec.needs:

@@ -98,7 +98,7 @@ class JobRow(SQLModel, table=True):
     events_offset: int
     events_seq: int
     events_skipped: int
-    events_discarding: bool
+    events_check: int
 
 
 class JobNeedRow(SQLModel, table=True):

@@ -21,9 +21,7 @@ def test_what_a_worker_reports_is_in_the_tracker(tmp_path: Path) -> None:
             columns = ("priority", "accelerators", "events_offset", "events_skipped")
             values = dict.fromkeys(columns, 0) | dict.fromkeys(("group_name", "reason", "phase", "unit"), "")
             connection.execute(
-                insert(JobRow).values(
-                    run_id=run_id, attempt=1, events_seq=-1, events_discarding=False, **values
-                )
+                insert(JobRow).values(run_id=run_id, attempt=1, events_seq=-1, events_check=0, **values)
             )
         path = tmp_path / "events.jsonl"
         with EventFile(path) as events:

@@ -71,7 +71,7 @@ _STATEMENTS = (
         events_offset INTEGER NOT NULL,
         events_seq INTEGER NOT NULL,
         events_skipped INTEGER NOT NULL,
-        events_discarding BOOLEAN NOT NULL,
+        events_check INTEGER NOT NULL,
         CONSTRAINT pk_job PRIMARY KEY (run_id),
         CONSTRAINT cancel_known CHECK (cancel IS NULL OR cancel IN ('keep', 'discard')),
         CONSTRAINT one_end CHECK (exit_code IS NULL OR signal IS NULL),
