@@ -60,7 +60,7 @@ _NARROW: tuple[Column[RunSummary], ...] = (
     _ID,
     _ORIGIN,
     Column(Sort.NAME, "Name", 14, _name, flexible=3),
-    Column("result", "Result", 34, outcome_words),
+    Column("result", "Result", 36, outcome_words),
     _WHEN,
 )
 _WIDE: tuple[Column[RunSummary], ...] = (
@@ -72,7 +72,7 @@ _WIDE: tuple[Column[RunSummary], ...] = (
     Column(
         "experiment", "Experiment", 12, lambda run: one_line(run.experiment or "", _TEXT), flexible=2, drop=5
     ),
-    Column("result", "Result", 34, headline_words),
+    Column("result", "Result", 36, headline_words),
     _WHEN,
     Column("duration", "Took", 11, lambda run: duration(run, datetime.now(UTC)), right=True, drop=3),
     Column(Sort.COST, "Cost", 8, lambda run: cost_words(run.cost_usd), right=True, drop=4),

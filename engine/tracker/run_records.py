@@ -98,7 +98,10 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One line of a list of runs. Times are in UTC. ``headline`` is its most telling result."""
+    """One line of a list of runs. Times are in UTC.
+
+    ``headline`` is its most telling result, in a list sorted by a result that one.
+    """
 
     id: int
     name: str

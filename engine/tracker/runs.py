@@ -133,12 +133,12 @@ class Runs:
             rows = connection.execute(selected.order_by(*order).limit(limit).offset(skip)).all()
             if backwards:
                 rows = rows[::-1]
-            summaries = _summaries(connection, rows)
+            summaries = _summaries(connection, rows, _result_of(query.sort))
         return [((row.sort_key, row.id), summary) for row, summary in zip(rows, summaries, strict=True)]
 
     def count(self, query: RunQuery = ALL_RUNS) -> int:
-        """Return how many runs there are."""
-        counted = _filtered(select(func.count()).select_from(RunRow), query)
+        """Return how many runs there are: sorted by a result, those that have it."""
+        counted = _filtered(_with_result(select(func.count()).select_from(RunRow), query), query)
         with self._database.reading() as connection:
             number: int = connection.execute(counted).scalar_one()
             return number
@@ -360,9 +360,7 @@ class _Listing:
 
 
 def _listing(query: RunQuery) -> _Listing:
-    result = query.sort.removeprefix("result:")
-    by_result = result != query.sort
-    key: Any = col(ResultRow.value) if by_result else _KEYS[Sort(query.sort)]
+    key: Any = col(ResultRow.value) if _result_of(query.sort) is not None else _KEYS[Sort(query.sort)]
     selected: Any = select(
         col(RunRow.id),
         col(RunRow.name),
@@ -376,11 +374,23 @@ def _listing(query: RunQuery) -> _Listing:
         col(RunRow.cost_usd),
         key.label("sort_key"),
     ).join_from(RunRow, ExperimentRow, col(ExperimentRow.id) == col(RunRow.experiment_id), isouter=True)
-    if by_result:
-        selected = selected.join(
-            ResultRow, and_(col(ResultRow.run_id) == col(RunRow.id), col(ResultRow.name) == result)
-        )
-    return _Listing(_filtered(selected, query), key)
+    return _Listing(_filtered(_with_result(selected, query), query), key)
+
+
+def _result_of(sort: str) -> str | None:
+    """Return the name of the result that a list is sorted by, or None."""
+    name = sort.removeprefix("result:")
+    return None if name == sort else name
+
+
+def _with_result(selected: Select[Any], query: RunQuery) -> Select[Any]:
+    """Leave out the runs without the result that is sorted by, and have its value at hand."""
+    name = _result_of(query.sort)
+    if name is None:
+        return selected
+    return selected.join(
+        ResultRow, and_(col(ResultRow.run_id) == col(RunRow.id), col(ResultRow.name) == name)
+    )
 
 
 _KEYS: dict[Sort, Any] = {
@@ -427,7 +437,10 @@ def _contains(column: Any, folded: str) -> ColumnElement[bool]:
     return func.contains_folded(type_coerce(col(column), Text), store_text(folded))
 
 
-def _summaries(connection: Connection, rows: Sequence[Row[Any]]) -> list[RunSummary]:
+def _summaries(
+    connection: Connection, rows: Sequence[Row[Any]], telling: str | None = None
+) -> list[RunSummary]:
+    """Return the runs' lines; with the result named ``telling``, or else their most telling one."""
     ids = [row.id for row in rows]
     tags: dict[int, list[str]] = {run_id: [] for run_id in ids}
     tagged = select(col(TagRow.run_id), col(TagRow.name)).where(col(TagRow.run_id).in_(ids))
@@ -449,15 +462,16 @@ def _summaries(connection: Connection, rows: Sequence[Row[Any]]) -> list[RunSumm
             row.ended_at,
             row.cost_usd,
             tuple(tags[row.id]),
-            _headline(results[row.id]),
+            _headline(results[row.id], telling),
         )
         for row in rows
     ]
 
 
-def _headline(results: Sequence[Result]) -> Result | None:
+def _headline(results: Sequence[Result], telling: str | None) -> Result | None:
     by_name = {result.name: result for result in results}
-    return next((by_name[name] for name in HEADLINES if name in by_name), next(iter(results), None))
+    names = HEADLINES if telling is None else (telling, *HEADLINES)
+    return next((by_name[name] for name in names if name in by_name), next(iter(results), None))
 
 
 def _results_by_run(connection: Connection, run_ids: Sequence[int]) -> list[tuple[int, Result]]:

@@ -109,6 +109,31 @@ def test_pages_join_in_either_direction(tracker: Tracker, sort: str, descending:
     assert backwards == whole
 
 
+def test_a_list_sorted_by_a_result_has_the_runs_with_it_and_shows_it(tracker: Tracker) -> None:
+    for number in range(4):
+        results = [Result("f1", 0.5)] + ([Result("recall", number / 10)] if number else [])
+        tracker.runs.add(new(f"run {number}", results=results))
+    query = RunQuery(words=("run",), sort="result:recall")
+    listed = [summary for _, summary in tracker.runs.page(query)]
+    assert [summary.headline for summary in listed] == [Result("recall", value) for value in (0.3, 0.2, 0.1)]
+    assert tracker.runs.count(query) == 3
+    assert [tracker.runs.place(summary.id, query) for summary in listed] == [0, 1, 2]
+    assert tracker.runs.place(listed[-1].id - 1, query) is None
+
+
+@pytest.mark.parametrize("sort", [*Sort, "result:f1"])
+def test_rows_are_skipped_from_either_end_and_from_a_place(tracker: Tracker, sort: str) -> None:
+    for number in range(9):
+        tracker.runs.add(new(f"run {number % 2}", results=[Result("f1", number % 3)]))
+    query = RunQuery(words=("run",), sort=sort)
+    whole = tracker.runs.page(query)
+    assert tracker.runs.page(query, skip=3, limit=2) == whole[3:5]
+    assert tracker.runs.page(query, last=True, skip=3, limit=2) == whole[-5:-3]
+    assert tracker.runs.page(query, after=whole[1][0], skip=3, limit=2) == whole[5:7]
+    assert tracker.runs.page(query, before=whole[8][0], skip=3, limit=2) == whole[3:5]
+    assert [tracker.runs.place(run.id, query) for _, run in whole] == list(range(9))
+
+
 def test_filters_combine(tracker: Tracker) -> None:
     tracker.runs.add(new("Übung", kind="classify", experiment="Night Owls", tags=["blue"]))
     tracker.runs.add(new("übung zwei", kind="shell", tags=["light-blue"]))
