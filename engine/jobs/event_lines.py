@@ -162,7 +162,7 @@ def _read_lines(block: bytes, seq: int) -> tuple[list[Point], list[Event], int, 
         try:
             event = decode(line)
         except (ValueError, RecursionError):
-            if not line.strip():
+            if not line.strip() and len(line) <= LONGEST_LINE:
                 continue
             event = _event_of(line, seq + 1)
         if isinstance(event, Point):
