@@ -56,6 +56,8 @@ class Records:
         self._file: tuple[int, int] | None = None
         self._watch: Watch | None = None
         self._version = 0
+        self.read_only: str | None = None
+        """Why nothing can be saved, as it was when the tracker was last opened; None if it can."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="records")
 
     async def save(self, case: Case, events: Sequence[Event], policies: Sequence[Policy]) -> int:
@@ -101,6 +103,7 @@ class Records:
             self._store = self._open_store(self._path)
             self._file = _identity(self._path)
             self._version += 1
+            self.read_only = self._store.read_only
         try:
             return work(self._store)
         except TrackerError:

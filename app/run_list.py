@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import TypedDict
 
 from app.records import Records
+from app.widgets.paged_table import PAGE
 from engine.tracker.run_records import Cursor, RunQuery, RunSummary
 
 
@@ -29,10 +30,14 @@ class RunList:
         self._records = records
         self._query = query
         self._count = 0
+        self._first: list[tuple[Cursor, RunSummary]] = []
         self._places: dict[int, Cursor] = {}
 
     async def count(self) -> int:
-        self._count = await self._records.ask(lambda store: store.runs.count(self._query))
+        """Count the runs; the first of them come along, for they are most often asked for next."""
+        self._count, self._first = await self._records.ask(
+            lambda store: (store.runs.count(self._query), store.runs.page(self._query, limit=PAGE))
+        )
         return self._count
 
     async def find(self, key: Hashable) -> int | None:
@@ -43,8 +48,11 @@ class RunList:
         limit = min(limit, self._count - first)
         if limit <= 0:
             return []
-        read = self._shortest_way(first, first + limit)
-        page = await self._records.ask(lambda store: store.runs.page(self._query, limit=limit, **read))
+        if first == 0 and limit == len(self._first):
+            page = self._first
+        else:
+            way = self._shortest_way(first, first + limit)
+            page = await self._records.ask(lambda store: store.runs.page(self._query, limit=limit, **way))
         if page:
             self._places[first] = page[0][0]
             self._places[first + len(page) - 1] = page[-1][0]

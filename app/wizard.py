@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from textual._path import CSSPathType
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import CommandPalette, Provider
@@ -71,7 +72,10 @@ def _commands() -> type[Provider]:
 class WizardApp(App[None]):
     """The workbench. Everything it works with can be replaced, for tests."""
 
-    CSS_PATH = "styles/wizard.tcss"
+    # All of it at once: what is read later has everything parsed anew, while somebody waits for a pane.
+    CSS_PATH: ClassVar[CSSPathType | None] = [
+        f"styles/{name}.tcss" for name in ("wizard", "probe", "dialog", "experiments")
+    ]
     TITLE = "Wizard101"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EVERYWHERE)]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}

@@ -27,7 +27,6 @@ _LONG = 300
 class ChoiceScreen(ModalScreen[int | None]):
     """Gives the index of the option chosen, which may be any text, or None."""
 
-    CSS_PATH = "../styles/dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Where.CHOICE),
         Binding("down", "move(1)", show=False),

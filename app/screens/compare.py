@@ -41,7 +41,6 @@ class CompareScreen(LiveScreen):
     """Shows two to six runs over one another. It stands before the list, until one goes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.COMPARISON)]
-    CSS_PATH = "../styles/experiments.tcss"
     AUTO_FOCUS = "#lines"
     HELP_PLACES = (Where.COMPARISON, Where.EVERYWHERE)
 

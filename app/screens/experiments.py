@@ -33,7 +33,6 @@ class ExperimentsScreen(LiveScreen):
     """Lists the runs and shows the chosen one: beside the list where there is room, else in its place."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EXPERIMENTS)]
-    CSS_PATH = "../styles/experiments.tcss"
     AUTO_FOCUS = "#runs"
     HELP_PLACES = (Where.EXPERIMENTS, Where.RUNS, Where.EVERYWHERE)
 
@@ -365,8 +364,8 @@ class ExperimentsScreen(LiveScreen):
                 return "Mark two to six runs first: space marks the one chosen."
             case "go_to_former" if not self._former:
                 return "You came from no other run."
-            case "edit_note" | "edit_tags" if self.read_only:
-                return self.read_only
+            case "edit_note" | "edit_tags" if self.records.read_only:
+                return self.records.read_only
             case "next_metric" | "previous_metric" | "toggle_logarithmic" | "zoom_curve":
                 if not self.details_shown:
                     return "Open a run first: enter opens the one chosen."

@@ -50,7 +50,6 @@ class Selected:
 class ExportScreen(ModalScreen[None]):
     """Writes the file while it is open, and closes once it is written."""
 
-    CSS_PATH = "../styles/dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Where.EXPORT),
         Binding("down", "move(1)", show=False),

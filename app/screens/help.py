@@ -20,7 +20,6 @@ _KEY_WIDTH = 23
 class HelpScreen(ModalScreen[None]):
     """A list of keys, by where they work."""
 
-    CSS_PATH = "../styles/dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.DIALOG)]
 
     def __init__(self, places: Sequence[Where]) -> None:

@@ -34,7 +34,6 @@ _EXCERPT = 200
 class HistoryScreen(ModalScreen[int | None]):
     """Gives the number of the probe that was chosen, or None. Prompts are blurred until asked for."""
 
-    CSS_PATH = "../styles/dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Where.HISTORY),
         Binding("down", "move(1)", show=False),

@@ -27,7 +27,6 @@ class LiveScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.trouble = Static(id="trouble")
-        self.read_only: str | None = None
         self._seen: int | None = None
         self._looking = False
 
@@ -45,7 +44,7 @@ class LiveScreen(Screen[None]):
 
     def caught_up(self) -> None:
         """Say that what is shown is what is there."""
-        self._tell(f"ⓘ {self.read_only}" if self.read_only else "")
+        self._tell(f"ⓘ {self.records.read_only}" if self.records.read_only else "")
 
     def failed(self, error: Exception) -> None:
         """Say what went wrong, and try again at the next look."""
@@ -82,7 +81,6 @@ class LiveScreen(Screen[None]):
             version = await self.records.version()
             if version != self._seen:
                 self._seen = version
-                self.read_only = await self.records.ask(lambda store: store.read_only)
                 await self.catch_up()
         except Exception as error:
             self.failed(error)

@@ -35,7 +35,6 @@ HOW_TO = (
 class ModelScreen(ModalScreen[str | None]):
     """Gives the spec of the model that was chosen or typed, or None."""
 
-    CSS_PATH = "../styles/dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Where.MODELS),
         Binding("down", "move(1)", show=False),

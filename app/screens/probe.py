@@ -40,7 +40,6 @@ class ProbeScreen(Screen[None]):
     """Judges what is in the editors and keeps what comes of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.PROBE)]
-    CSS_PATH = "../styles/probe.tcss"
     AUTO_FOCUS = "#prompt"
     HELP_PLACES = (Where.EDITOR, Where.PROBE, Where.LANES, Where.EVERYWHERE)
 

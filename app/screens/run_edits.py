@@ -27,7 +27,6 @@ _NAME = 50
 class NoteScreen(ModalScreen[str | None]):
     """Gives the note as it was left, or None if it is to stay as it was."""
 
-    CSS_PATH = "../styles/dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.NOTE)]
     HELP_PLACES = (Where.NOTE, Where.EVERYWHERE)
     AUTO_FOCUS = "#note"
@@ -76,7 +75,6 @@ class NoteScreen(ModalScreen[str | None]):
 class TagsScreen(ModalScreen[list[str] | None]):
     """Gives the tags as they were left, or None if they are to stay as they were."""
 
-    CSS_PATH = "../styles/dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.TAGS)]
     HELP_PLACES = (Where.TAGS, Where.EVERYWHERE)
     AUTO_FOCUS = "#tags"

@@ -425,7 +425,7 @@ async def test_a_newer_database_is_read_and_says_why_it_is_not_written(
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     async with experiments(tmp_path, runs=1) as (pilot, screen):
         await sees(pilot, "ⓘ", "kept")
-        assert screen.read_only is not None
+        assert screen.records.read_only is not None
         await pilot.press("n")
         await pilot.pause()
         assert pilot.app.screen is screen
