@@ -59,7 +59,8 @@ class PatientFile:
 
     def close(self) -> None:
         """Close the file; what still waits is lost."""
-        os.close(self._file)
+        descriptor, self._file = self._file, -1  # whatever gets its number next is not ours to write to
+        os.close(descriptor)
 
 
 def _ends_a_line(descriptor: int) -> bool:
@@ -110,14 +111,15 @@ class EventFile:
         told = {name: self._told(value) for name, value in fields.items()}
         with self._lock:
             at_ms = round((time.monotonic() - self._began) * 1000, 3)
+            has_room = self._write_held()
             event = kind(seq=self._next, at_ms=at_ms, **told)
-            size = len(_line(event))
-            if size > LONGEST_LINE:
-                raise ValueError(f"an event of {size:,} bytes is longer than a line may be")
-            if self._write_held():
-                self._write(event)
+            line = _line(event)
+            if len(line) > LONGEST_LINE:
+                raise ValueError(f"an event of {len(line):,} bytes is longer than a line may be")
+            if has_room:
+                self._append(line)
             elif kind is not Heartbeat:
-                self._hold(event, size)
+                self._hold(event, len(line))
 
     def wait_for_room(self, within_s: float) -> bool:
         """Try again for a while to write what waits; return whether all is written."""
@@ -130,10 +132,9 @@ class EventFile:
                 return False
             time.sleep(_RETRY_S)
 
-    def _write(self, event: Event) -> bool:
-        written = self._file.append(_line(event))
+    def _append(self, line: bytes) -> bool:
         self._next += 1
-        return written
+        return self._file.append(line)
 
     def _hold(self, event: Event, size: int) -> None:
         self._holds += 1
@@ -160,11 +161,11 @@ class EventFile:
         if self._left_out:
             message = f"The disk was full: {self._left_out:,} events, mostly points of curves, were left out."
             self._left_out = 0
-            if not self._write(Log(seq=self._next, message=message, level="warning")):
+            if not self._append(_line(Log(seq=self._next, message=message, level="warning"))):
                 return False
         while self._held:
             event = self._let_go(next(iter(self._held)))
-            if not self._write(replace(event, seq=self._next)):
+            if not self._append(_line(replace(event, seq=self._next))):
                 return False
         return True
 
@@ -209,7 +210,7 @@ def last_seq(path: Path) -> int:
 
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file, the last first, but for those that are too long to be events."""
+    """Yield the lines of a file, the last first, but for those that are blank or too long to be events."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -223,5 +224,5 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
             lines = (file.read(end - start) + rest).split(b"\n")
             # Of a line that is too long no more is kept than shows that it is.
             rest = lines.pop(0)[: LONGEST_LINE + 1] if start else b""
-            yield from (line for line in reversed(lines) if len(line) <= LONGEST_LINE)
+            yield from (line for line in reversed(lines) if line.strip() and len(line) <= LONGEST_LINE)
             end = start
