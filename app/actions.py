@@ -21,6 +21,11 @@ class Where(StrEnum):
     EXPERIMENTS = "Experiments"
     RUNS = "List of runs"
     COMPARISON = "Comparison"
+    JOBS = "Jobs"
+    JOB_PARTS = "Queue and log"
+    NEW_JOB = "New job"
+    GROUPS = "Groups of jobs"
+    CONFIRM = "Questions"
     CHOICE = "Choices"
     NOTE = "Note"
     TAGS = "Tags"
@@ -58,7 +63,10 @@ class Action:
         return " or ".join(readable(key) for key in self.keys)
 
 
-_NAMES = {"question_mark": "?", "slash": "/", "escape": "esc", "pagedown": "page down", "pageup": "page up"}
+_NAMES = {
+    "question_mark": "?", "slash": "/", "plus": "+", "minus": "-", "equals_sign": "=", "escape": "esc",
+    "pagedown": "page down", "pageup": "page up",
+}  # fmt: skip
 
 
 def readable(key: str) -> str:
@@ -68,7 +76,8 @@ def readable(key: str) -> str:
 
 _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
 _X, _C = Where.EXPERIMENTS, Where.COMPARISON
-_DIALOGS = (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT)
+_J, _Q, _N, _G = Where.JOBS, Where.JOB_PARTS, Where.NEW_JOB, Where.GROUPS
+_DIALOGS = (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT, Where.CONFIRM, _N, _G)
 
 ACTIONS: tuple[Action, ...] = (
     Action("judge", _E, ("enter",), "Judge", "Judge the case; what still runs is stopped"),
@@ -93,6 +102,46 @@ ACTIONS: tuple[Action, ...] = (
     Action("use_model", _M, ("enter",), "Use", "Use the model chosen, or the one typed"),
     Action("move_models", _M, ("down", "up"), "", "Choose a model", native=True),
     Action("refresh_models", _M, ("f5",), "Look again", "Look again for models that can be reached"),
+    Action("new_job", _J, ("n",), "New", "Queue a new job"),
+    Action("back", _J, ("escape",), "Back", "Back to the queue; clear the filter"),
+    Action("toggle_pause", _J, ("p",), "Pause", "Pause the job where it is, or let it go on"),
+    Action("cancel_job", _J, ("x",), "Cancel", "Cancel the job, with its checkpoint or without"),
+    Action("retry_job", _J, ("r",), "Retry", "Queue the job again, in its place"),
+    Action("follow_log", _J, ("f",), "Follow", "Follow the log's end, or stay where one reads"),
+    Action("show_log", _J, ("l", "enter"), "Log", "Read what the job has printed"),
+    Action("show_told", _J, ("t",), "Told", "Read what the job has told of its work"),
+    Action("show_details", _J, ("d",), "Details", "See all that is known of the job"),
+    Action("show_curve", _J, ("c",), "Curve", "See a curve of the job as it grows"),
+    Action("next_metric", _J, ("m",), "Metric", "Draw the next metric"),
+    Action("previous_metric", _J, ("M",), "", "Draw the metric before"),
+    Action("toggle_logarithmic", _J, ("L",), "", "Draw on a logarithmic scale, or not"),
+    Action("run_anew", _J, ("a",), "Anew", "Queue a new job just like this one"),
+    Action("change_job", _J, ("e",), "Change", "Queue a new job like this one, but changed"),
+    Action("filter_jobs", _J, ("slash",), "Filter", "Filter by words of name, kind, state, group"),
+    Action("limit_groups", _J, ("g",), "Groups", "Hold a group; how many of it run at once"),
+    Action("raise_priority", _J, ("plus", "equals_sign"), "", "Let the job start earlier"),
+    Action("lower_priority", _J, ("minus",), "", "Let the job start later"),
+    Action("open_run", _J, ("o",), "Run", "Go to the job's run in Experiments"),
+    Action("zoom_job", _J, ("z",), "Zoom", "Give the job all the room, or take it back"),
+    Action("copy_id", _J, ("y",), "", "Copy the job's number"),
+    Action("copy_command", _J, ("Y",), "", "Copy the job's command, or its parameters"),
+    Action("next_part", _J, ("tab",), "", "From the queue to the log and on"),
+    Action("previous_part", _J, ("shift+tab",), "", "The other way round"),
+    Action("next_job", _J, ("ctrl+down", "alt+down"), "", "Choose the next job, from anywhere"),
+    Action("previous_job", _J, ("ctrl+up", "alt+up"), "", "Choose the job before, from anywhere"),
+    Action("move_jobs", _Q, ("down", "up"), "", "Choose a job; in a log: a line on, or back", native=True),
+    Action("page_jobs", _Q, ("pagedown", "pageup"), "", "A screen further, or back", native=True),
+    Action("end_jobs", _Q, ("home", "end"), "", "To the beginning, or the end", native=True),
+    Action("queue_job", _N, ("enter", "ctrl+enter"), "Queue", "Queue the job as it is filled in"),
+    Action("find_model", _N, ("ctrl+o",), "Models", "In the model's field: choose one there is"),
+    Action("move_fields", _N, ("down", "up"), "", "The next field, or the one before", native=True),
+    Action("move_choices", _N, ("right", "left"), "", "Another choice; take a path proposed", native=True),
+    Action("more_at_once", _G, ("plus", "right", "equals_sign"), "More", "Let one more run at once"),
+    Action("fewer_at_once", _G, ("minus", "left"), "Fewer", "Let one fewer run at once"),
+    Action("hold_group", _G, ("h", "space"), "Hold", "Hold the group, or let it go on"),
+    Action("move_groups", _G, ("down", "up"), "", "Another group", native=True),
+    Action("answer", Where.CONFIRM, ("enter",), "Choose", "Give this answer; its letter does so too"),
+    Action("move_answers", Where.CONFIRM, ("down", "up"), "", "Another answer", native=True),
     Action("open_details", _X, ("enter",), "Open", "Show the run in full"),
     Action("go_back", _X, ("escape",), "Back", "Back to the list; clear the filter"),
     Action("mark_run", _X, ("space",), "Mark", "Mark the run, to compare or export it"),
@@ -137,12 +186,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("close", _M, ("escape",), "Close", "Go back"),
     Action("close", Where.DIALOG, ("escape",), "Close", "Go back"),
     Action("show_probe", Where.EVERYWHERE, ("alt+1", "1"), "", "Go to Probe (1 is text where one types)"),
+    Action("show_jobs", Where.EVERYWHERE, ("alt+2", "2"), "", "Go to Jobs"),
     Action("show_experiments", Where.EVERYWHERE, ("alt+3", "3"), "", "Go to Experiments"),
     Action("next_pane", Where.EVERYWHERE, ("f9",), "Pane", "Go to the next pane"),
     Action("palette", Where.EVERYWHERE, ("ctrl+p",), "Commands", "Find any action by its name"),
     Action("help", Where.EVERYWHERE, ("f1", "question_mark"), "Help", "Show these keys"),
     Action("next_theme", Where.EVERYWHERE, ("f8",), "", "Next theme; the palette has them by name"),
-    Action("quit", Where.EVERYWHERE, ("ctrl+q",), "Quit", "Leave; what runs is stopped"),
+    Action("quit", Where.EVERYWHERE, ("ctrl+q",), "Quit", "Leave; jobs go on, a probe is stopped"),
 )
 
 

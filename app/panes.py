@@ -26,6 +26,12 @@ def _probe() -> Screen[None]:
     return ProbeScreen()
 
 
+def _jobs() -> Screen[None]:
+    from app.screens.jobs import JobsScreen
+
+    return JobsScreen()
+
+
 def _experiments() -> Screen[None]:
     from app.screens.experiments import ExperimentsScreen
 
@@ -34,6 +40,7 @@ def _experiments() -> Screen[None]:
 
 PANES: tuple[Pane, ...] = (
     Pane("probe", "Probe", 1, _probe),
+    Pane("jobs", "Jobs", 2, _jobs),
     Pane("experiments", "Experiments", 3, _experiments),
 )
 """A new pane is added here, with its action in `app.actions` and its ``do_show_NAME`` in the application."""

@@ -34,12 +34,15 @@ class RunView:
 
 
 def read_view(store: Store, run_id: int, metric: str, buckets: int) -> RunView | None:
-    """Read a run with the curve of ``metric``, or of the most telling one where it has none of that name."""
+    """Read a run with the curve of ``metric``, or of the most telling one where it has none of that name.
+
+    With no ``buckets``, no curve is read.
+    """
     run = store.runs.run(run_id)
     if run is None:
         return None
     shown = metric if metric in run.metrics else most_telling(run.metrics)
-    curve = store.runs.curve(run_id, shown, buckets) if shown else []
+    curve = store.runs.curve(run_id, shown, buckets) if shown and buckets else []
     children = store.runs.full(run.children[:_CHILDREN]) if run.children else {}
     return RunView(run, {each: child.summary.name for each, child in children.items()}, shown, curve)
 

@@ -19,6 +19,7 @@ _GLYPHS = {
     "succeeded": "✔",
     "failed": "✖",
     "killed": "✖",
+    "cancelled": "■",
     "lost": "?",
     "skipped": "–",
     "reported": "“",

@@ -74,7 +74,7 @@ class WizardApp(App[None]):
 
     # All of it at once: what is read later has everything parsed anew, while somebody waits for a pane.
     CSS_PATH: ClassVar[CSSPathType | None] = [
-        f"styles/{name}.tcss" for name in ("wizard", "probe", "dialog", "experiments")
+        f"styles/{name}.tcss" for name in ("wizard", "probe", "dialog", "experiments", "jobs")
     ]
     TITLE = "Wizard101"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EVERYWHERE)]
@@ -172,12 +172,26 @@ class WizardApp(App[None]):
     def do_show_probe(self) -> None:
         self.switch_mode("probe")
 
+    def do_show_jobs(self) -> None:
+        self.switch_mode("jobs")
+
     def do_show_experiments(self) -> None:
         self.switch_mode("experiments")
 
     def do_next_pane(self) -> None:
         names = [pane.name for pane in PANES]
         self.switch_mode(names[(names.index(self.current_mode) + 1) % len(names)])
+
+    def show_run(self, run_id: int) -> None:
+        """Go to a run in the experiments pane."""
+        self.run_worker(self._show_run(run_id), group="show", exclusive=True)
+
+    async def _show_run(self, run_id: int) -> None:
+        from app.screens.experiments import ExperimentsScreen
+
+        await self.switch_mode("experiments")
+        if isinstance(self.screen, ExperimentsScreen):
+            self.screen.action_jump(run_id)
 
     def do_palette(self) -> None:
         self.push_screen(CommandPalette(placeholder="Find an action"))

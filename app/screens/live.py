@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.content import Content
 from textual.screen import Screen
@@ -15,14 +15,14 @@ from app.safe_text import visible
 if TYPE_CHECKING:
     from app.wizard import WizardApp
 
-_LOOK_S = 1.0
-
 
 class LiveScreen(Screen[None]):
-    """Asks once a second whether anything was committed, and calls `catch_up` if so.
+    """Asks every ``LOOK_S`` seconds whether anything was committed, and calls `catch_up` if so.
 
     After a failure it tries again at every look, until `caught_up` is called.
     """
+
+    LOOK_S: ClassVar[float] = 1.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,6 +37,9 @@ class LiveScreen(Screen[None]):
     @property
     def records(self) -> Records:
         return self.wizard.records
+
+    async def prepare(self) -> None:
+        """Do what every look begins with."""
 
     async def catch_up(self) -> None:
         """Read anew what is shown; whatever it raises is told."""
@@ -65,9 +68,14 @@ class LiveScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.trouble.display = False
-        self.set_interval(_LOOK_S, self.look)
+        self.set_interval(self.LOOK_S, self.look)
 
     def on_screen_resume(self) -> None:
+        self.look()
+
+    def look_anew(self) -> None:
+        """Catch up though nothing was committed: something else is to be shown."""
+        self._seen = None
         self.look()
 
     def look(self) -> None:
@@ -78,6 +86,7 @@ class LiveScreen(Screen[None]):
 
     async def _look(self) -> None:
         try:
+            await self.prepare()
             version = await self.records.version()
             if version != self._seen:
                 self._seen = version

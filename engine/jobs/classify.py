@@ -26,13 +26,19 @@ class ClassifyParams(Params):
     )
     guard: GuardKind = Field(GuardKind.REASONER, title="Guard", description="Who judges")
     model: str | None = Field(
-        None, title="Model", description="The gauntlet's model: ollama:NAME, gguf:FILE, openai:URL#MODEL"
+        None,
+        title="Model",
+        description="The gauntlet's model: ollama:NAME, gguf:FILE, openai:URL#MODEL",
+        json_schema_extra={"format": "model"},
     )
     level: Level = Field(
         Level.MEDIUM, title="Level", description="How thoroughly the reasoner looks, or a model thinks"
     )
     policies: list[str] = Field(
-        default_factory=list, title="Policies", description="Only these policies; none named: all"
+        default_factory=list,
+        title="Policies",
+        description="Only these policies; none named: all",
+        json_schema_extra={"one": "policy"},
     )
     serial: bool = Field(
         False, title="Serial", description="One policy after the other, for servers with one slot"

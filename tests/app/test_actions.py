@@ -10,11 +10,15 @@ import pytest
 from app.actions import ACTIONS, Where, actions, bindings, keys_markdown, keys_of
 from app.screens.choice import ChoiceScreen
 from app.screens.compare import CompareScreen
+from app.screens.confirm import ConfirmScreen
 from app.screens.experiments import ExperimentsScreen
 from app.screens.export import ExportScreen
+from app.screens.groups import GroupsScreen
 from app.screens.help import HelpScreen
 from app.screens.history import HistoryScreen
+from app.screens.jobs import JobsScreen
 from app.screens.models import ModelScreen
+from app.screens.new_job import NewJobScreen
 from app.screens.probe import ProbeScreen
 from app.screens.run_edits import NoteScreen, TagsScreen
 from app.wizard import WizardApp
@@ -28,6 +32,10 @@ OWNERS = {
     Where.DIALOG: HelpScreen,
     Where.EXPERIMENTS: ExperimentsScreen,
     Where.COMPARISON: CompareScreen,
+    Where.JOBS: JobsScreen,
+    Where.NEW_JOB: NewJobScreen,
+    Where.GROUPS: GroupsScreen,
+    Where.CONFIRM: ConfirmScreen,
     Where.CHOICE: ChoiceScreen,
     Where.NOTE: NoteScreen,
     Where.TAGS: TagsScreen,
@@ -40,6 +48,7 @@ TOGETHER = (
     (Where.EVERYWHERE, Where.DIALOG),
     (Where.EVERYWHERE, Where.RUNS, Where.EXPERIMENTS),
     (Where.EVERYWHERE, Where.COMPARISON),
+    *((Where.EVERYWHERE, where) for where in (Where.JOBS, Where.NEW_JOB, Where.GROUPS, Where.CONFIRM)),
     *((Where.EVERYWHERE, where) for where in (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT)),
 )
 

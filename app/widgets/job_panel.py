@@ -1,0 +1,222 @@
+"""One job beside the queue: its log, what it has told, its details, and a curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.style import Style
+from textual.widget import Widget
+
+from app.job_board import JobView
+from app.job_facts import job_lines, told_line
+from app.job_words import JobLine
+from app.safe_text import one_line
+from app.widgets.curve import Curve, Series
+from app.widgets.log_tail import LogTail
+from app.widgets.stream_view import StreamView
+from engine.jobs.told import Told
+
+VIEWS = {"log": "Log", "told": "Told", "details": "Details", "curve": "Curve"}
+
+
+class _Tabs(Widget):
+    """The views, the present one in brackets, and what is to be said about it on the right."""
+
+    auto_links = False
+
+    def __init__(self) -> None:
+        super().__init__(id="tabs")
+        self._views: Sequence[str] = ()
+        self._present = ""
+        self._status = ""
+
+    def show(self, views: Sequence[str], present: str, status: str) -> None:
+        if (views, present, status) != (self._views, self._present, self._status):
+            self._views, self._present, self._status = views, present, status
+            self.refresh()
+
+    def render(self) -> Content:
+        left = Content(" ").join(self._tab(view) for view in self._views)
+        room = max(self.size.width - left.cell_length - 2, 0)
+        right = Content.styled(one_line(self._status, 200), "$text-muted").truncate(room, ellipsis=True)
+        return Content.assemble(left, " " * (self.size.width - left.cell_length - right.cell_length), right)
+
+    def _tab(self, view: str) -> Content:
+        if view == self._present:
+            return Content.styled(f"[{VIEWS[view]}]", "bold $text-primary")
+        tab = Content.styled(f" {VIEWS[view]} ", "$text-muted")
+        return tab.stylize(Style.from_meta({"@click": f"app.act('show_{view}')"}))
+
+
+class JobPanel(Widget):
+    """Shows one view of a job; where it is ``beside``, a curve stands to the right of each of the others."""
+
+    class Changed(Message):
+        """What can be done here may have changed."""
+
+    def __init__(self) -> None:
+        super().__init__(id="panel")
+        self.view: JobView | None = None
+        self.present = "log"
+        self.metric = ""
+        self._beside = False
+        self._line: JobLine | None = None
+        self._told: tuple[Told, ...] = ()
+        self.tabs = _Tabs()
+        self.output = LogTail(id="log")
+        self.told = StreamView(id="told", empty="It has told nothing yet.")
+        self.details = StreamView(id="job-details", empty="Loading…")
+        self.curve = Curve(id="job-curve", empty="It has no curve yet.")
+
+    def compose(self) -> ComposeResult:
+        yield self.tabs
+        with Horizontal(id="views"):
+            yield self.output
+            yield self.told
+            yield self.details
+            yield self.curve
+
+    def on_mount(self) -> None:
+        self.choose(self.present)
+
+    # --- which view ----------------------------------------------------------------------------------
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views one can go to."""
+        return tuple(view for view in VIEWS if not (self._beside and view == "curve"))
+
+    @property
+    def beside(self) -> bool:
+        """Whether there is room for a curve beside each of the other views."""
+        return self._beside
+
+    @beside.setter
+    def beside(self, beside: bool) -> None:
+        self._beside = beside
+        self.choose("log" if beside and self.present == "curve" else self.present)
+
+    @property
+    def curve_shown(self) -> bool:
+        return self._beside or self.present == "curve"
+
+    def choose(self, view: str) -> None:
+        """Show a view."""
+        self.present = view
+        for name, widget in (("log", self.output), ("told", self.told), ("details", self.details)):
+            widget.display = name == view
+        self.curve.display = self.curve_shown
+        self._show_tabs()
+
+    def focus_view(self) -> None:
+        """Give the keys to the view, where it takes any."""
+        focused: dict[str, Widget] = {"log": self.output, "told": self.told, "details": self.details}
+        self.screen.set_focus(focused.get(self.present))
+
+    # --- what is shown -------------------------------------------------------------------------------
+
+    def show_line(self, line: JobLine | None, output: Path | None) -> None:
+        """Show another job, or how this one stands now. Its view is to follow."""
+        former, self._line = self._line, line
+        if line is None or former is None or former.job.id != line.job.id:
+            self._clear()
+        if line is None:
+            self.output.show(None, live=False, remark="")
+        else:
+            self.output.show(output, live=line.job.state.active, remark=_log_remark(line))
+        self._show_tabs()
+
+    def _clear(self) -> None:
+        self.view = None
+        self._told = ()
+        self.told.clear()
+        self.details.clear()
+        self.curve.show([])
+
+    def show_view(self, view: JobView) -> None:
+        """Show a job in full, if it is still the one to show."""
+        if self._line is None or view.line.job.id != self._line.job.id:
+            return
+        self.view = view
+        self._show_told(view.told)
+        if self.details.display:
+            self.show_details()
+        if self.curve_shown:
+            self.curve.show([Series(view.run.curve)] if view.run.curve else [], title=view.run.metric)
+        self._show_tabs()
+        self.post_message(self.Changed())
+
+    def show_details(self) -> None:
+        """Write the details anew, as of now; where one has scrolled to stays."""
+        if self.view is not None:
+            top = self.details.scroll_offset.y
+            self.details.clear()
+            self.details.add(job_lines(self.view, datetime.now(UTC)))
+            self.details.scroll_to(y=top, animate=False)
+
+    def _show_told(self, told: tuple[Told, ...]) -> None:
+        if told == self._told:
+            return
+        following = self.told.scroll_offset.y >= self.told.max_scroll_y - 1
+        known = {event.seq: event for event in self._told}
+        new = [event for event in told if known.get(event.seq) != event]
+        if new and self._told and new[0].seq < self._told[-1].seq:
+            self.told.clear()  # its event file was replaced
+            new = list(told)
+        self.told.add(map(told_line, new))
+        self._told = told
+        if following:
+            self.told.scroll_to(y=self.told.max_scroll_y, animate=False)
+
+    # --- the curve -----------------------------------------------------------------------------------
+
+    def move_metric(self, by: int) -> None:
+        """Choose another metric; it is the one to show of other jobs too, where they have it."""
+        if self.view is not None and (names := self.view.run.run.metrics):
+            present = self.view.run.metric or names[0]
+            self.metric = names[(names.index(present) + by) % len(names)]
+
+    def why_no_curve(self, *, several: bool) -> str | None:
+        """Return why there is no curve to do something with, or no ``several`` metrics; None if there are."""
+        if not self.curve_shown:
+            return "No curve is shown: c shows one."
+        metrics = self.view.run.run.metrics if self.view is not None else ()
+        if not metrics:
+            return "This job has no curve yet."
+        return "This job has one metric only." if several and len(metrics) == 1 else None
+
+    # --- what the first line says --------------------------------------------------------------------
+
+    @on(LogTail.Changed)
+    def _log_changed(self, event: LogTail.Changed) -> None:
+        event.stop()
+        self._show_tabs()
+        self.post_message(self.Changed())
+
+    def _show_tabs(self) -> None:
+        status = f"#{self._line.job.id}" if self._line is not None else ""
+        if self.present == "log":
+            status = "  ".join(filter(None, (status, self.output.status)))
+        elif self.present == "curve" and self.view is not None and len(self.view.run.run.metrics) > 1:
+            metrics = self.view.run.run.metrics
+            number = metrics.index(self.view.run.metric) + 1 if self.view.run.metric in metrics else 1
+            status = f"{status}  metric {number} of {len(metrics)}: m the next"
+        self.tabs.show(self.views, self.present, status)
+
+
+def _log_remark(line: JobLine) -> str:
+    """Return what is said where nothing was printed."""
+    job = line.job
+    if job.state.name == "queued":
+        return f"It has not started. {line.why}"
+    if job.state.name == "skipped":
+        return "It never ran."
+    told = "" if job.kind == "shell" else " t shows what it has told."
+    return f"It printed nothing.{told}" if job.state.over else f"It has printed nothing yet.{told}"
