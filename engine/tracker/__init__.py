@@ -6,6 +6,7 @@ second the first time, so that a face with a screen to draw calls it from a work
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,17 @@ from engine.tracker.records import PolicyVersion, Probe, ProbeSummary, TrackerEr
 if TYPE_CHECKING:
     from engine.tracker.probes import Tracker
 
+# Whoever has a face shows what is logged; without one, nothing is written to a terminal.
+logging.getLogger("engine").addHandler(logging.NullHandler())
+
 __all__ = ["PolicyVersion", "Probe", "ProbeSummary", "TrackerError", "open_tracker"]
 
 
 def open_tracker(path: Path) -> Tracker:
     """Open the database at ``path``; create or migrate it where needed.
 
-    A database that a newer program wrote opens read-only: see `Tracker.read_only`.
+    A database that a newer program wrote opens read-only: see `Tracker.read_only`. One that is damaged is
+    moved aside, and a new one begun: see `Tracker.notice`.
 
     Raises:
         TrackerError: if the file cannot be opened, created or migrated, or is not a tracker's database.

@@ -7,6 +7,7 @@ also fills in the project's history, in the same transaction.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sqlite3
@@ -22,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
+from engine.tracker import damage
 from engine.tracker import run_tables as run_tables  # the tables join SQLModel.metadata
 from engine.tracker import schema as schema
 from engine.tracker.records import TrackerError
@@ -34,15 +36,22 @@ BUSY_TIMEOUT_S = 30.0
 
 _FRESH = ""
 
+_log = logging.getLogger(__name__)
+
 _RUNS_SINCE = "0002"
 
 
 class Database:
-    """An open database file. Any thread may use it; ``read_only`` is None, or says why it is only read."""
+    """An open database file. Any thread may use it; ``read_only`` is None, or says why it is only read.
+
+    ``notice`` is None, or tells of a damaged one that was moved aside.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self.engine, self.read_only = _open(self.path)
+        self.engine, self.read_only = _open_or_begin_anew(self.path)
+        self.notice = damage.notice(self.path)
+        self._file = _identity(self.path)
         # One writer at a time within the process: threads then queue here rather than poll SQLite's lock.
         self._writing = threading.Lock()
 
@@ -69,9 +78,60 @@ class Database:
         ):
             yield connection
 
+    @property
+    def replaced(self) -> bool:
+        """Whether another file has taken the place of the one that is open."""
+        return _identity(self.path) != self._file
+
     def close(self) -> None:
         """Close the file. Call it once nothing else uses it."""
         self.engine.dispose()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one at the same path; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _open_or_begin_anew(path: Path) -> tuple[Engine, str | None]:
+    """Open the database; where it is damaged, and was ours, move it aside and make a new one.
+
+    Raises:
+        TrackerError: as `_open` does.
+    """
+    with explained(path):
+        suspected = damage.is_suspected(path) and not damage.is_whole(path)
+    if suspected:
+        _move_aside(path)
+    try:
+        return _open(path)
+    except TrackerError as error:
+        if not (error.__cause__ and damage.is_damage(_innermost(error.__cause__)) and damage.is_ours(path)):
+            raise
+    _move_aside(path)
+    return _open(path)
+
+
+def _move_aside(path: Path) -> None:
+    def is_damaged() -> bool:
+        try:
+            _open(path)[0].dispose()
+        except TrackerError as error:
+            return error.__cause__ is not None and damage.is_damage(_innermost(error.__cause__))
+        return not damage.is_whole(path)
+
+    with explained(path):
+        aside = damage.move_aside(path, is_damaged)
+    if aside is not None:
+        _log.warning("%s was damaged: it is kept as %s, and a new one was begun.", path, aside)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 def _open(path: Path) -> tuple[Engine, str | None]:
@@ -122,13 +182,16 @@ def explained(path: Path) -> Iterator[None]:
 
 def _explanation(error: sqlite3.Error, path: Path) -> TrackerError:
     primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if primary in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if damage.is_damage(error):
+        if damage.is_ours(path):
+            damage.remember(path)
         backups = sorted(path.parent.glob(f"{path.name}.backup-*"))
         restore = f" A backup from before a migration is {backups[-1]}." if backups else ""
         return TrackerError(
             f"{path} is damaged or is not a database: {error}.",
             kept="It was left as it is.",
-            hint=f"Move it away to start a new one, or choose another file with --db or WIZARD_DB.{restore}",
+            hint="Where it was this program's, the next start moves it aside and begins a new one; else move "
+            f"it away, or choose another file with --db or WIZARD_DB.{restore}",
         )
     if primary == sqlite3.SQLITE_FULL:
         return TrackerError(
@@ -277,6 +340,7 @@ def _create_tables(connection: Connection) -> None:
         "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
     )
     connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+    connection.exec_driver_sql(f"PRAGMA application_id = {damage.APPLICATION_ID}")
     sow(connection)
 
 
@@ -287,6 +351,7 @@ def _migrate(connection: Connection, path: Path, revision: str) -> None:
     backup = _back_up(path)
     try:
         upgrade(connection)
+        connection.exec_driver_sql(f"PRAGMA application_id = {damage.APPLICATION_ID}")
         if revision < _RUNS_SINCE:
             sow(connection)
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()

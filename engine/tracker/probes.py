@@ -64,13 +64,15 @@ class Tracker:
     """An open database. Any thread may call any method; each call is one transaction.
 
     Every method raises `TrackerError` where the database cannot be read or written. ``read_only`` is
-    None, or says why nothing can be saved.
+    None, or says why nothing can be saved; ``notice`` is None, or tells of a damaged database that was moved
+    aside.
     """
 
     def __init__(self, path: Path) -> None:
         self.database = Database(path)
         self.path = self.database.path
         self.read_only = self.database.read_only
+        self.notice = self.database.notice
         self.runs = Runs(self.database)
 
     def __enter__(self) -> Tracker:

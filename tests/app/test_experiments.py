@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -402,19 +403,19 @@ async def test_a_database_in_trouble_is_told_and_recovered_from(tmp_path: Path, 
     add(tracker, "run")
     tracker.close()
     good = (tmp_path / "wizard.db").read_bytes()
-    replace_database(tmp_path, b"not a database" * 500)
+    with closing(sqlite3.connect(tmp_path / "theirs.db")) as raw:
+        raw.execute("CREATE TABLE theirs (a)")
+    replace_database(tmp_path, (tmp_path / "theirs.db").read_bytes())
     async with opened(tmp_path) as (pilot, _):
         await pilot.press("alt+3")
-        await until(
-            pilot, lambda: "damaged or is not a database" in " ".join(shown(pilot.app.screen).split())
-        )
+        await until(pilot, lambda: "not one of Wizard101's" in " ".join(shown(pilot.app.screen).split()))
         assert "It was left as it is." in " ".join(shown(pilot.app.screen).split())
         await pilot.press("s", "end", "g", "e", "slash", *"words", "escape")
         replace_database(tmp_path, good)
         screen = pilot.app.screen
         assert isinstance(screen, ExperimentsScreen)
         await until(pilot, lambda: screen.table.count == 1)
-        assert "damaged" not in shown(screen)
+        assert "not one of" not in shown(screen)
 
 
 async def test_a_newer_database_is_read_and_says_why_it_is_not_written(

@@ -153,7 +153,7 @@ async def test_records_are_reopened_when_the_file_is_replaced(tmp_path: Path) ->
 
 
 async def test_records_recover_once_the_database_is_fine_again(tmp_path: Path) -> None:
-    db = tmp_path / "wizard.db"
+    db = tmp_path / "other.db"
     db.write_bytes(b"not a database" * 500)
     records = Records(db)
     try:
