@@ -93,7 +93,7 @@ def is_whole(path: Path) -> bool:
     """Look at the whole database: slow for a large one, and only done where damage was met."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
-            whole = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+            whole = bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.Error as error:
         if is_damage(error):
             return False
