@@ -41,26 +41,36 @@ class PatientFile:
     """Appends lines to a file; what finds no room waits. Not for several threads."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._file: int | None = None
         self._pending = b""
-        if not _ends_a_line(self._file):
-            self.append(b"\n")  # a line that was torn when its writer was killed ends here
+        self.append(b"")
 
     def append(self, data: bytes) -> bool:
         """Append ``data``, after what waits; return whether all of it was written."""
         self._pending += data
         try:
+            if self._file is None:
+                self._file = self._open()
             while self._pending:
                 self._pending = self._pending[os.write(self._file, self._pending) :]
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-        return not self._pending
+            return False
+        return True
 
     def close(self) -> None:
         """Close the file; what still waits is lost."""
         descriptor, self._file = self._file, -1  # whatever gets its number next is not ours to write to
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _open(self) -> int:
+        opened = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        if not _ends_a_line(opened):
+            self._pending = b"\n" + self._pending  # a line that was torn when its writer was killed ends here
+        return opened
 
 
 def _ends_a_line(descriptor: int) -> bool:

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -72,7 +73,7 @@ class RunFolder:
         grace_s: float = GRACE_S,
         about: Mapping[str, JsonValue] | None = None,
     ) -> None:
-        """Make the folder, for its owner only, and write what the supervisor reads.
+        """Make the folder, for its owner only, and write what the supervisor reads: all of it, or nothing.
 
         ``checkpoint`` names what a discarding cancel removes. ``about`` describes the job for the day the
         database has to be rebuilt.
@@ -91,8 +92,12 @@ class RunFolder:
             "grace_s": grace_s,
             "about": dict(about or {}),
         }
-        (self.path / supervisor.SPEC).write_text(json.dumps(content))
-        self.ask(supervisor.RUN)
+        try:
+            (self.path / supervisor.SPEC).write_text(json.dumps(content))
+            self.ask(supervisor.RUN)
+        except BaseException:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
 
     def spec(self) -> dict[str, Any]:
         """Return what `prepare` wrote.
@@ -134,21 +139,28 @@ class RunFolder:
             with suppress(FileNotFoundError):
                 (self.path / supervisor.EXIT).unlink()
             os.pwrite(lock, f"{attempt}\n".encode(), 0)
-            subprocess.Popen(  # noqa: S603
-                [
-                    *(sys.executable, "-I", "-S", supervisor.__file__),
-                    *(str(self.path.absolute()), str(attempt), str(lock)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(lock,),
-                env=outer_environment(),
-                start_new_session=True,
-                cwd="/",
-            )
+            try:
+                self._start_supervisor(attempt, lock)
+            except OSError:
+                os.ftruncate(lock, 0)  # nothing was launched
+                raise
         finally:
             os.close(lock)
+
+    def _start_supervisor(self, attempt: int, lock: int) -> None:
+        subprocess.Popen(  # noqa: S603
+            [
+                *(sys.executable, "-I", "-S", supervisor.__file__),
+                *(str(self.path.absolute()), str(attempt), str(lock)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(lock,),
+            env=outer_environment(),
+            start_new_session=True,
+            cwd="/",
+        )
 
     def launched(self, attempt: int) -> bool:
         """Whether the attempt's supervisor may have been started: `launch` came as far as to try."""

@@ -81,7 +81,10 @@ def _settle(jobs: Jobs, run_id: int, state: JobState, attempt: int, scheduling: 
 
 
 def _remind(folder: RunFolder, state: JobState) -> None:
-    """Tell the supervisor what is wanted, where whoever stored it did not come to that."""
+    """Tell the supervisor what is wanted, where whoever stored it did not come to that.
+
+    A job that was told to end is left to it: that may have found no room in the database.
+    """
     match state:
         case Cancelling(keep):
             wanted = supervisor.CANCEL_KEEP if keep else supervisor.CANCEL_DISCARD
@@ -89,7 +92,8 @@ def _remind(folder: RunFolder, state: JobState) -> None:
             wanted = supervisor.PAUSE
         case _:
             wanted = supervisor.RUN
-    if folder.asked() != wanted:
+    asked = folder.asked()
+    if asked != wanted and not (asked in supervisor.CANCEL and wanted not in supervisor.CANCEL):
         with suppress(OSError):
             folder.ask(wanted)
 

@@ -36,6 +36,7 @@ CONTROL_SIZE = 32
 """Bytes of the control file: always these many, so that overwriting it takes no room."""
 
 RUN, PAUSE, CANCEL_KEEP, CANCEL_DISCARD = "run", "pause", "cancel keep", "cancel discard"
+CANCEL = (CANCEL_KEEP, CANCEL_DISCARD)
 
 RUN_DIR = "WIZARD101_RUN_DIR"
 """The variable that tells a worker its run's folder, and that marks whatever it starts."""
@@ -117,22 +118,31 @@ class _Log:
     """``output.log``. What finds no room is left out, counted, and said once there is room again."""
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._file = -1
         self._missing = 0
         self.lost = 0
+        self._write(b"")
 
     def write(self, data: bytes) -> None:
         if not data:
             return
         said = f"\n[{self._missing} bytes of output left out: the disk was full]\n" if self._missing else ""
-        rest = said.encode() + data
+        missing = min(self._write(said.encode() + data), len(data))
+        self._missing = self._missing + missing if missing else 0
+        self.lost += missing
+
+    def _write(self, data: bytes) -> int:
+        """Write as much as there is room for; return how many bytes are left."""
         try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
-            self._missing = 0
+            if self._file < 0:
+                flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC
+                self._file = os.open(self._path, flags, 0o600)
+            while data:
+                data = data[os.write(self._file, data) :]
         except OSError:
-            self._missing += min(len(rest), len(data))
-            self.lost += min(len(rest), len(data))
+            pass
+        return len(data)
 
 
 def kill_marked(folder: str) -> None:
@@ -290,7 +300,7 @@ class Supervisor:
         wanted = os.pread(self._control, CONTROL_SIZE, 0).decode(errors="replace").strip()
         if self._told_to_stop and not wanted.startswith("cancel"):
             wanted = CANCEL_KEEP
-        if wanted in (CANCEL_KEEP, CANCEL_DISCARD):
+        if wanted in CANCEL:
             if self._cancelled is None:
                 self._signal(signal.SIGTERM)
                 self._signal(signal.SIGCONT)

@@ -34,7 +34,7 @@ from engine.jobs.folder import RunFolder
 from engine.jobs.supervisor import RUN_DIR
 
 HEARTBEAT_S = 5.0
-_ROOM_S = 3600.0
+_FOREVER = float("inf")
 _CHUNK = 1 << 20
 
 
@@ -121,7 +121,7 @@ def run(folder: RunFolder) -> int:
             return _failed(events, error)
         ended.set()
         events.write(Finished, summary=dict(summary))
-        events.wait_for_room(_ROOM_S)
+        events.wait_for_room(_FOREVER)
         return 0
 
 
@@ -147,7 +147,7 @@ def _failed(events: EventFile, error: Exception) -> int:
     message = str(error) or type(error).__name__
     kept, hint = str(getattr(error, "kept", "")), str(getattr(error, "hint", ""))
     events.write(Failed, message=message, unreachable=bool(unreachable), kept=kept, hint=hint)
-    events.wait_for_room(_ROOM_S)
+    events.wait_for_room(_FOREVER)
     return 3 if unreachable else 1
 
 
