@@ -7,25 +7,10 @@ from datetime import datetime, timedelta
 from textual.content import Content
 
 from app.safe_text import one_line
+from app.wording import STATUS_GLYPHS
 from engine.tracker.figures import duration_words, value_and_interval
 from engine.tracker.run_records import Origin, Result, RunSummary
 
-_GLYPHS = {
-    "queued": "·",
-    "starting": "…",
-    "running": "▶",
-    "paused": "‖",
-    "cancelling": "…",
-    "succeeded": "✔",
-    "failed": "✖",
-    "killed": "✖",
-    "cancelled": "■",
-    "lost": "?",
-    "skipped": "–",
-    "reported": "“",
-    "in progress": "…",
-    "planned": "○",
-}
 _STATUS_STYLES = {
     "✔": "$text-success",
     "✖": "bold $text-error",
@@ -46,7 +31,7 @@ _AT_WORK = ("running", "paused", "cancelling")
 
 def status_words(status: str) -> Content:
     """Return the glyph and word for how a run or job stands."""
-    glyph = _GLYPHS.get(status, "·")
+    glyph = STATUS_GLYPHS.get(status, "·")
     return Content.styled(f"{glyph} {one_line(status, 20)}", _STATUS_STYLES.get(glyph, "$text-muted"))
 
 

@@ -1,4 +1,4 @@
-"""How decisions and findings read: always a glyph and a word, never a colour alone."""
+"""How decisions, findings and states read: always a glyph and a word, never a colour alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ DECISION_WORDS: dict[Decision, str] = {
     Decision.BLOCK: "✖ block",
     Decision.ESCALATE: "? escalate",
 }
+
+STATUS_GLYPHS = {
+    "queued": "·",
+    "starting": "…",
+    "running": "▶",
+    "paused": "‖",
+    "cancelling": "…",
+    "succeeded": "✔",
+    "failed": "✖",
+    "killed": "✖",
+    "cancelled": "■",
+    "lost": "?",
+    "skipped": "–",
+    "reported": "“",
+    "in progress": "…",
+    "planned": "○",
+}
+"""What stands before the word for how a run or a job stands."""
 
 
 def finding_words(finding: Finding) -> str:

@@ -61,12 +61,17 @@ def run_lines(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
         ("seeds", ", ".join(f"{name} {seed}" for name, seed in sorted(made_with.seeds.items()))),
         ("used by", ", ".join(f"run {child}" for child in run.children)),
     )
-    width = room()
     told = [(name, said) for name, said in facts if said]
     lines = [visible(f"Run {summary.id}: {summary.name}", keep_newlines=False)]
     lines += [visible(f"  {name:<10}  {said}", keep_newlines=False) for name, said in told]
+    return [*lines, *run_sections(run, curves)]
+
+
+def run_sections(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
+    """Return a run's results, parameters, curves, sources, artifacts, outcome and note, those that it has."""
+    width = room()
     figures = [Column("result", least=_LEAST_NAME), Column("value", right=True), Column("95 % interval")]
-    lines += _section(
+    lines = _section(
         "Results", [*figures, Column("n", right=True)], [_figure(result) for result in run.results], width
     )
     lines += _section(

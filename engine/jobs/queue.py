@@ -37,6 +37,8 @@ LIVE = ("queued", *ACTIVE)
 AT_ONCE = 1
 """How many jobs of a group run at once unless somebody says otherwise."""
 
+_HUGE = 10**9
+
 _KEPT_VARIABLES = (
     "PATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "HF_HOME", "OLLAMA_HOST",
     "WIZARD_MODELS", "WIZARD_OPENAI_URL",
@@ -157,6 +159,8 @@ class Jobs:
         refuse_secrets(params.as_jsonable(), spec.name, spec.note, spec.experiment or "", *spec.tags)
         if spec.accelerators < 0:
             raise JobError("A job cannot need fewer than no accelerators.")
+        _refuse_huge(spec.accelerators, spec.priority)
+        _refuse_nameless(spec.group)
         argv = kind.command(params)
         argv[0] = shutil.which(argv[0]) or argv[0]
         with self.database.writing() as connection:
@@ -324,6 +328,7 @@ class Jobs:
 
     def prioritise(self, run_id: int, priority: int) -> None:
         """Give a job that waits another priority."""
+        _refuse_huge(priority)
         with self.database.writing() as connection:
             state, _ = stored_state(connection, run_id)
             if not isinstance(state, Queued):
@@ -334,6 +339,8 @@ class Jobs:
         """Say how many jobs of a group may run at once; 0 holds the group."""
         if at_once < 0:
             raise JobError("A group's limit is 0 or more.")
+        _refuse_huge(at_once)
+        _refuse_nameless(name)
         with self.database.writing() as connection:
             new = insert_or(JobGroupRow).values(name=name, at_once=at_once)
             connection.execute(new.on_conflict_do_update(set_={"at_once": at_once}))
@@ -343,13 +350,26 @@ class Jobs:
             self.folder(run_id).ask(what)
 
 
+def _refuse_huge(*numbers: int) -> None:
+    """Refuse numbers that nobody means, and the database might not hold."""
+    for number in numbers:
+        if abs(number) > _HUGE:
+            raise JobError(f"{number} is out of range: {-_HUGE:,} to {_HUGE:,} are possible.")
+
+
+def _refuse_nameless(group: str) -> None:
+    if not group.strip():
+        raise JobError("A group has a name.")
+
+
 def _requeue(connection: Connection, run_id: int, attempt: int) -> None:
     """Queue a job again, and those that were skipped because they need it."""
     anew = {"attempt": attempt, "cancel": None, "reason": ""}
     change(connection, run_id, Queued(), run={"started_at": None, "ended_at": None}, job=anew)
     for waiting in connection.execute(_SKIPPED_FOR, {"run": run_id}).scalars().all():
-        _, its_attempt = stored_state(connection, waiting)
-        _requeue(connection, waiting, its_attempt)
+        state, its_attempt = stored_state(connection, waiting)
+        if isinstance(state, Skipped):  # by another of its needs, it may be back already
+            _requeue(connection, waiting, its_attempt)
 
 
 def _with_words(query: Any, words: Sequence[str]) -> Any:

@@ -39,6 +39,9 @@ class Shell(Kind[ShellParams]):
         return cut_name(shlex.join(params.command))
 
     def check(self, params: ShellParams, cwd: Path) -> None:
+        for part in params.command:
+            if not _can_be_passed(part):
+                raise JobError("No program can be given an argument with NUL or half a character in it.")
         program = params.command[0]
         if shutil.which(str(cwd / program) if os.sep in program else program) is None:
             raise JobError(f"There is no program {program!r} to run.", "Check its name, or give its path.")
@@ -51,3 +54,10 @@ class Shell(Kind[ShellParams]):
 
     def environment(self, params: ShellParams) -> dict[str, str]:
         return {}
+
+
+def _can_be_passed(argument: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(argument)
+    except UnicodeEncodeError:
+        return False
