@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,35 +12,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """``name`` is its mode and makes its action, ``show_NAME``; ``digit`` is its key; ``load`` makes it."""
+    """``name`` is its mode and makes its action, ``show_NAME``. ``screen`` is its class in ``module``."""
 
     name: str
     title: str
     digit: int
-    load: Callable[[], Screen[None]]
+    module: str
+    screen: str
 
-
-def _probe() -> Screen[None]:
-    from app.screens.probe import ProbeScreen
-
-    return ProbeScreen()
-
-
-def _jobs() -> Screen[None]:
-    from app.screens.jobs import JobsScreen
-
-    return JobsScreen()
-
-
-def _experiments() -> Screen[None]:
-    from app.screens.experiments import ExperimentsScreen
-
-    return ExperimentsScreen()
+    def load(self) -> Screen[None]:
+        """Return a new screen of it."""
+        made: Screen[None] = getattr(import_module(self.module), self.screen)()
+        return made
 
 
 PANES: tuple[Pane, ...] = (
-    Pane("probe", "Probe", 1, _probe),
-    Pane("jobs", "Jobs", 2, _jobs),
-    Pane("experiments", "Experiments", 3, _experiments),
+    Pane("probe", "Probe", 1, "app.screens.probe", "ProbeScreen"),
+    Pane("jobs", "Jobs", 2, "app.screens.jobs", "JobsScreen"),
+    Pane("experiments", "Experiments", 3, "app.screens.experiments", "ExperimentsScreen"),
 )
 """A new pane is added here, with its action in `app.actions` and its ``do_show_NAME`` in the application."""
+
+
+def load_panes() -> None:
+    """Load the code of all panes, so that the first showing of one does not wait for it. Any thread may."""
+    for pane in PANES:
+        import_module(pane.module)

@@ -6,7 +6,9 @@ the tracker are loaded once it has been drawn.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -21,7 +23,7 @@ from textual.screen import Screen
 
 from app.actions import Where, bindings
 from app.last_gate import LastGate
-from app.panes import PANES
+from app.panes import PANES, load_panes
 from app.safe_text import visible
 from app.screens.opening import OpeningScreen
 from app.terminal import WizardDriver, leave_on_signals
@@ -40,6 +42,8 @@ class GuardFactory(Protocol):
 
     def __call__(self, kind: str, *, workspace: Workspace, model_spec: str | None, level: str) -> Guard: ...
 
+
+_PREPARE_S = 0.3
 
 ModelFinder = Callable[[Path], Awaitable[Sequence["ModelOption"]]]
 """What `engine.models.discover.discover` is."""
@@ -133,6 +137,25 @@ class WizardApp(App[None]):
         if isinstance(opening, OpeningScreen) and focused is not None:
             for event in opening.typed:
                 focused.post_message(event)
+        self.set_timer(_PREPARE_S, lambda: self.run_worker(self._prepare(), group="prepare"))
+
+    async def _prepare(self) -> None:
+        """Do what the other panes need while nobody waits for it.
+
+        What goes wrong here goes wrong again when it is needed, and is told then.
+        """
+        with suppress(Exception):
+            await asyncio.to_thread(self._go_on_with_jobs)
+        with suppress(Exception):
+            await self.records.ask(lambda store: store.read_only)
+        await asyncio.to_thread(load_panes)
+
+    def _go_on_with_jobs(self) -> None:
+        """Have somebody work off a queue that was left over. The jobs pane tells where that fails."""
+        from engine.jobs.scheduler import anything_left, ensure
+
+        if anything_left(self.workspace.db):
+            ensure(self.workspace.db, self.workspace.runs)
 
     def _leave(self, code: int) -> None:
         """Leave from a signal handler, which may interrupt anything."""

@@ -112,13 +112,8 @@ def _database(path: Path) -> Check:
         return Check("files", "database", True, f"{path} (made when the first probe is saved)")
     try:
         with open_tracker(path) as tracker:
-            detail = f"{path} ({tracker.count()} probes)"
-            return Check(
-                "files",
-                "database",
-                True,
-                detail if not tracker.read_only else f"{detail}; {tracker.read_only}",
-            )
+            told = (f"{path} ({tracker.count()} probes)", tracker.read_only, tracker.notice)
+            return Check("files", "database", True, "; ".join(filter(None, told)))
     except TrackerError as error:
         return Check("files", "database", False, str(error), needed=True)
 

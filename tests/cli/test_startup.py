@@ -65,7 +65,15 @@ def test_init_lays_out_a_workspace_once(tmp_path: Path) -> None:
 
 def test_doctor_reports_a_broken_database(tmp_path: Path) -> None:
     assert wizard("doctor", cwd=tmp_path).returncode == 0
-    (tmp_path / "wizard.db").write_bytes(b"not a database" * 500)
-    run = wizard("doctor", "--json", cwd=tmp_path)
+    (tmp_path / "notes.txt").write_bytes(b"not a database" * 500)
+    run = wizard("doctor", "--json", "--db", "notes.txt", cwd=tmp_path)
     assert run.returncode == 1
     assert b'"name": "database", "ok": false' in run.stdout
+
+
+def test_doctor_tells_of_a_database_that_was_moved_aside(tmp_path: Path) -> None:
+    assert wizard("classify", "hello", cwd=tmp_path).returncode == 0
+    (tmp_path / "wizard.db").write_bytes(b"not a database" * 500)
+    run = wizard("doctor", "--json", cwd=tmp_path)
+    assert run.returncode == 0
+    assert b"wizard.db.damaged-" in run.stdout
