@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _POLL_S = 0.2
 _ATTEND_S = 1.0
 _WIDTH = 80
+_LONGEST_LINE = 1 << 20
 
 
 def show_log(
@@ -82,10 +83,13 @@ def follow_job(jobs: Jobs, run_id: int, printer: Printer) -> JobSummary:
 
 
 def start_of_last(path: Path, number: int) -> int:
-    """Return the byte at which the last ``number`` lines of a file begin. Reads no more than these."""
+    """Return the byte at which the last ``number`` lines of a file begin. Reads no more than these.
+
+    Of a line that is endless, or overwrites itself over and over, the last stretch counts as one.
+    """
     from engine.jobs.output_file import read_before, size_of
 
-    size = end = size_of(path)
+    size = end = line_end = size_of(path)
     found = 0
     while end > 0:
         try:
@@ -95,12 +99,19 @@ def start_of_last(path: Path, number: int) -> int:
         if stretch.start >= end:
             return end
         for line in reversed(stretch.lines):
-            # A piece of a line that is not its end belongs to the piece behind it.
-            found += line.whole or line.end == size
+            # What is not whole is a piece of the line behind it.
+            if _ends(line, last=line.end == size) or line_end - line.start > _LONGEST_LINE:
+                found += 1
+                line_end = line.end
             if found > number:
                 return line.end
         end = stretch.start
     return 0
+
+
+def _ends(line: Line, *, last: bool) -> bool:
+    """Whether what follows goes onto a line of its own. Long lines are cut after a carriage return."""
+    return line.whole or last or line.data.endswith(b"\r")
 
 
 class Printer:
@@ -140,9 +151,7 @@ class Printer:
     def _print(self, line: Line, *, last: bool) -> None:
         from app.log_text import readable
 
-        # A long line comes in pieces, cut after a carriage return where it has one.
-        ends = line.whole or last or line.data.endswith(b"\r")
-        print(f"{self._cleared()}{readable(line.data)}", end="\n" if ends else "")
+        print(f"{self._cleared()}{readable(line.data)}", end="\n" if _ends(line, last=last) else "")
 
     def _show_unfinished(self, line: Line) -> None:
         from rich.cells import set_cell_size

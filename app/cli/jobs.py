@@ -70,8 +70,12 @@ class _Run(KindCommands):
 
 
 for name, kinds, does in (
-    ("add", _Add, "Queue a job of a kind and print its number."),
-    ("run", _Run, "Queue a job, print what it prints, and end as it ends."),
+    ("add", _Add, "Queue a job of a kind and print its number. 'jobs add KIND --help' shows what it takes."),
+    (
+        *("run", _Run),
+        "Queue a job, print what it prints, and end as it does: with 0 if it succeeded, 3 if a back end was "
+        "out of reach, else 1. An interrupt leaves it running.",
+    ),
 ):
     cli.add_typer(
         typer.Typer(cls=kinds, help=does, subcommand_metavar="KIND ...", no_args_is_help=True), name=name

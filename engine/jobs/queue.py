@@ -156,7 +156,8 @@ class Jobs:
         if not cwd.is_dir():
             raise JobError(f"There is no folder {cwd} to work in.")
         kind.check(params, cwd)
-        refuse_secrets(params.as_jsonable(), spec.name, spec.note, spec.experiment or "", *spec.tags)
+        texts = (spec.name, spec.note, spec.experiment or "", spec.group, *spec.tags)
+        refuse_secrets(params.as_jsonable(), *texts)
         if spec.accelerators < 0:
             raise JobError("A job cannot need fewer than no accelerators.")
         _refuse_huge(spec.accelerators, spec.priority)
@@ -341,6 +342,7 @@ class Jobs:
             raise JobError("A group's limit is 0 or more.")
         _refuse_huge(at_once)
         _refuse_nameless(name)
+        refuse_secrets(name)
         with self.database.writing() as connection:
             new = insert_or(JobGroupRow).values(name=name, at_once=at_once)
             connection.execute(new.on_conflict_do_update(set_={"at_once": at_once}))

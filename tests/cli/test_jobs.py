@@ -342,6 +342,12 @@ def test_the_last_lines_of_a_log_without_reading_it_all(desk: Desk) -> None:
     assert desk("logs", str(job_id), "--lines", "3") == "a\nb\nno end\n"
     assert desk("logs", str(job_id), "--lines", "4") == "x" * 50_000 + "\na\nb\nno end\n"
     assert desk("logs", str(job_id), "--lines", "0") == ""
+    with path.open("r+b") as log:
+        log.truncate(200 << 30)  # one endless line
+    assert len(desk("logs", str(job_id), "--lines", "2")) < 3 << 20
+    with path.open("ab") as log:
+        log.write(b"\n" + b"".join(b"\r%4d of 5000 [=====     ]" % number for number in range(5000)))
+    assert "\n↻ 4999 of 5000" in "\n" + desk("logs", str(job_id), "--lines", "1")
 
 
 def test_a_log_cannot_act_on_the_terminal(desk: Desk) -> None:
