@@ -23,8 +23,8 @@ def disk_warning(db: Path, runs: Path) -> str | None:
         free, size = _free_and_size(where)
         if free < min(FULL_BYTES, size):
             told.append(
-                f"The disk of {what} is full: {_shown(free)} left. Nothing new is saved; jobs go on, and what "
-                f"they tell waits. Make room on the disk of {where}: all else goes on by itself."
+                f"The disk of {what} is full ({_shown(free)} left): nothing new is saved. Jobs go on, and "
+                f"what they tell waits. Make room on the disk of {where}; all else goes on by itself."
             )
         elif free < min(LOW_BYTES, size * _LOW_SHARE):
             told.append(f"The disk of {what} is nearly full: {_shown(free)} left ({where}).")

@@ -6,7 +6,6 @@ second the first time, so that a face with a screen to draw calls it from a work
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,6 @@ from engine.tracker.records import PolicyVersion, Probe, ProbeSummary, TrackerEr
 
 if TYPE_CHECKING:
     from engine.tracker.probes import Tracker
-
-# Whoever has a face shows what is logged; without one, nothing is written to a terminal.
-logging.getLogger("engine").addHandler(logging.NullHandler())
 
 __all__ = ["PolicyVersion", "Probe", "ProbeSummary", "TrackerError", "open_tracker"]
 

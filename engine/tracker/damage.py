@@ -1,107 +1,95 @@
-"""Damaged databases: told from what is none of ours, and moved aside so that work can go on.
+"""A database that is damaged: how it is known as one of this program's, and moved aside for a new one.
 
-Nothing is ever deleted or written over. Standard library only.
+Nothing is ever deleted or written over. What is moved aside keeps its -wal and -shm beside it, so that
+`engine.tracker.salvage` can read what is left of it. Standard library only.
+
+Only a file that this program is known to have made is moved. Signs of that are the mark in its header, the
+program's own file name, or a file beside it that only this program makes. A file without any is the
+user's, who named it by mistake: it is refused and left alone, as another program's database is.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-OUR_NAME = "wizard.db"
+from engine.workspace import DATABASE
+
 APPLICATION_ID = 0x57313031
 """What the header of our databases carries: W101."""
 
-_HEADER, _ID_AT = b"SQLite format 3\0", 68
+_MAGIC, _ID_AT = b"SQLite format 3\0", 68
 _WITH = ("-wal", "-shm")
 _DAMAGE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+_BUSY_S = 30.0
+_PAGE = 4096
+"""Bytes of a page, as SQLite makes it unless it is told otherwise."""
 
 
-def is_damage(error: BaseException) -> bool:
+def is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file itself is not what it should be."""
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _DAMAGE
+
+
+def is_ours(path: Path) -> bool:
+    """Whether this program is known to have made the file, however damaged it is.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    if not path.is_file():
+        return False
+    beside = (path.with_name(f"{path.name}.scheduler"), _suspicion(path))
+    if path.name == DATABASE or any(file.exists() for file in beside):
+        return True
+    with path.open("rb") as file:
+        header = file.read(_ID_AT + 4)
+    return header.startswith(_MAGIC) and header[_ID_AT:] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def remember(path: Path) -> None:
-    """Leave word that damage was met in use: the next to open the file looks at all of it."""
+    """Leave word that damage was met in use: the next to open the database looks at all of it."""
     with suppress(OSError):
         _suspicion(path).touch(0o600)
 
 
 def is_suspected(path: Path) -> bool:
-    """Whether somebody has left word of damage."""
-    return _suspicion(path).exists()
+    """Whether somebody has left word of damage and nobody has looked since, or the file was cut short."""
+    return _suspicion(path).exists() or _is_cut_short(path)
 
 
-def damaged_files(path: Path) -> list[Path]:
-    """Return what was moved aside of this database, oldest first."""
-    found = path.parent.glob(f"{path.name}.damaged-*")
-    return sorted(file for file in found if not file.name.endswith(_WITH))
+def settle(path: Path) -> None:
+    """Look at the whole database, and move it aside if it is damaged.
 
-
-def is_ours(path: Path) -> bool:
-    """Whether a file that cannot be read as a database was one of this program's.
-
-    By its name, which is nobody else's, or by the mark in its header. A file of another name that somebody
-    gave by mistake must stay where it is.
-    """
-    if path.name == OUR_NAME:
-        return True
-    try:
-        with path.open("rb") as file:
-            header = file.read(_ID_AT + 4)
-    except OSError:
-        return False
-    return header.startswith(_HEADER) and header[_ID_AT:] == APPLICATION_ID.to_bytes(4, "big")
-
-
-def move_aside(path: Path, is_damaged: Callable[[], bool]) -> Path | None:
-    """Move a damaged database away and return where it lies now.
-
-    Several processes may come here at once: the first moves it, and the others, who ask ``is_damaged``
-    again once it is their turn, find a new one. None: it was not damaged any more.
+    Several processes may come here at once. They look one after the other, so that the new database of
+    the first is not moved away by the next. Slow for a large one: only done where damage was met.
 
     Raises:
         OSError: if it cannot be moved.
+        sqlite3.Error: if it cannot be read for another reason than damage.
     """
-    lock = os.open(path.with_name(f"{path.name}.repair"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not is_damaged():
-            return None
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        aside = path.with_name(f"{path.name}.damaged-{stamp}")
-        # The log first: beside a new database it would be taken for that one's.
-        for ending in _WITH:
-            with suppress(FileNotFoundError):
-                path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
-        with suppress(FileNotFoundError):
-            path.rename(aside)
-        with suppress(FileNotFoundError):
-            _suspicion(path).unlink()
-        return aside
-    finally:
-        os.close(lock)
+    with _turn(_suspicion(path)):
+        if path.exists() and not _is_whole(path):
+            _move_aside(path.resolve())
+        _suspicion(path).unlink()
 
 
-def is_whole(path: Path) -> bool:
-    """Look at the whole database: slow for a large one, and only done where damage was met."""
+def damaged_files(path: Path) -> list[Path]:
+    """Return what was moved aside of this database and not salvaged since, oldest first."""
+    path = path.resolve()
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
-            whole = bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
-    except sqlite3.Error as error:
-        if is_damage(error):
-            return False
-        raise
-    if whole:
-        with suppress(OSError):
-            _suspicion(path).unlink()
-    return whole
+        names = os.listdir(path.parent)  # noqa: PTH208
+    except OSError:
+        return []
+    beginning = f"{path.name}.damaged-"
+    found = [name for name in names if name.startswith(beginning) and not name.endswith(_WITH)]
+    return [path.with_name(name) for name in sorted(found)]
 
 
 def notice(path: Path) -> str | None:
@@ -110,10 +98,73 @@ def notice(path: Path) -> str | None:
     if not files:
         return None
     return (
-        f"The database was damaged and is kept as {files[-1]}; {path.name} is a new one. "
-        "'wizard101 runs rebuild' brings back the jobs from their folders."
+        f"The database was damaged and is kept as {files[-1]}; {path.name} is a new one. 'wizard101 runs "
+        f"rebuild --db {shlex.quote(str(path))}' brings back the jobs from their folders, and what can be "
+        "read of the damaged one. To do without, delete that file."
     )
+
+
+def mark_salvaged(damaged: Path) -> Path:
+    """Rename what was moved aside, so that it is not taken in again; return where it lies now."""
+    name, _, stamp = damaged.name.rpartition(".damaged-")
+    salvaged = damaged.with_name(f"{name}.salvaged-{stamp}")
+    _rename(damaged, salvaged)
+    return salvaged
 
 
 def _suspicion(path: Path) -> Path:
     return path.with_name(f"{path.name}.suspect")
+
+
+@contextmanager
+def _turn(lock_path: Path) -> Iterator[None]:
+    """Hold the lock of a file that whoever has it may remove."""
+    while True:
+        lock = os.open(lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock).st_nlink:
+                yield
+                return
+        finally:
+            os.close(lock)
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Whether the file ends within a page, which SQLite reads as zeros and goes on.
+
+    It is only asked for its size: closing a file gives up the locks that the process has on it, those of
+    SQLite among them.
+    """
+    try:
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            return False  # what is missing may be in there
+        return path.stat().st_size % _PAGE > 0
+    except OSError:
+        return False
+
+
+def _is_whole(path: Path) -> bool:
+    if _is_cut_short(path):
+        return False
+    try:
+        with closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as connection:
+            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return False
+
+
+def _move_aside(path: Path) -> None:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    _rename(path, path.with_name(f"{path.name}.damaged-{stamp}"))
+
+
+def _rename(old: Path, new: Path) -> None:
+    """Rename a database. Its log goes first: beside a new database it would be taken for that one's."""
+    for ending in _WITH:
+        with suppress(FileNotFoundError):
+            old.with_name(old.name + ending).rename(new.with_name(new.name + ending))
+    old.rename(new)

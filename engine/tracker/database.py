@@ -2,12 +2,13 @@
 
 Imports SQLAlchemy. A new database is made from the tables directly and marked with the newest revision;
 Alembic is loaded only where an older one has to be migrated. Whichever of the two makes the table of runs
-also fills in the project's history, in the same transaction.
+also fills in the project's history, in the same transaction. In place of a damaged one a new one is made:
+see `engine.tracker.damage`.
 """
 
 from __future__ import annotations
 
-import logging
+import glob
 import os
 import random
 import sqlite3
@@ -17,16 +18,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
+from engine.disk import is_full
 from engine.tracker import damage
 from engine.tracker import run_tables as run_tables  # the tables join SQLModel.metadata
 from engine.tracker import schema as schema
-from engine.tracker.records import TrackerError
+from engine.tracker.records import Damaged, NoRoom, Replaced, TrackerError
 
 HEAD = "0002"
 """The newest revision in migrations/versions. Revisions are four digits and count upwards."""
@@ -34,31 +37,31 @@ HEAD = "0002"
 BUSY_TIMEOUT_S = 30.0
 """How long a transaction waits for another process's to end."""
 
-_FRESH = ""
+_ROUNDS = 5
 
-_log = logging.getLogger(__name__)
+_FRESH = ""
 
 _RUNS_SINCE = "0002"
 
 
 class Database:
-    """An open database file. Any thread may use it; ``read_only`` is None, or says why it is only read.
+    """An open database file. Any thread may use it.
 
-    ``notice`` is None, or tells of a damaged one that was moved aside.
+    ``read_only`` is None, or says why it is only read; ``notice`` is None, or tells of a damaged one that
+    was moved aside.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self.engine, self.read_only = _open_or_begin_anew(self.path)
+        self.engine, self.read_only, self._file = _open(self.path)
         self.notice = damage.notice(self.path)
-        self._file = _identity(self.path)
         # One writer at a time within the process: threads then queue here rather than poll SQLite's lock.
         self._writing = threading.Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection to read with; every statement sees what is committed by then."""
-        with explained(self.path), self.engine.connect() as connection:
+        with self.watched(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -72,24 +75,48 @@ class Database:
             raise TrackerError(self.read_only)
         with (
             self._writing,
-            explained(self.path),
+            self.watched(),
             self.engine.connect().execution_options(immediate=True) as connection,
             connection.begin(),
         ):
             yield connection
 
-    @property
-    def replaced(self) -> bool:
-        """Whether another file has taken the place of the one that is open."""
-        return _identity(self.path) != self._file
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Explain what goes wrong, and leave word of damage to whoever opens the database next.
+
+        Raises:
+            Replaced: if another file has taken the place of the one that is open. What was written to that
+                one would be lost.
+        """
+        if _identity(self.path) != self._file:
+            raise Replaced(self.path)
+        try:
+            with explained(self.path):
+                yield
+        except Damaged as error:
+            damage.remember(self.path)
+            raise Damaged(
+                error.message,
+                kept="It was left as it is.",
+                hint="Start again: the next start looks at all of it, and moves it aside for a new one "
+                "where it has to be.",
+            ) from error
 
     def close(self) -> None:
         """Close the file. Call it once nothing else uses it."""
         self.engine.dispose()
 
 
+class _Opened(NamedTuple):
+    """``file`` tells the file that was opened from another one at the same path."""
+
+    engine: Engine
+    read_only: str | None
+    file: tuple[int, int] | None
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another one at the same path; None where there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -97,55 +124,84 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _open_or_begin_anew(path: Path) -> tuple[Engine, str | None]:
-    """Open the database; where it is damaged, and was ours, move it aside and make a new one.
+def _open(path: Path) -> _Opened:
+    """Open the database at ``path`` with the newest schema, creating or migrating it.
 
-    Raises:
-        TrackerError: as `_open` does.
-    """
-    with explained(path):
-        suspected = damage.is_suspected(path) and not damage.is_whole(path)
-    if suspected:
-        _move_aside(path)
-    try:
-        return _open(path)
-    except TrackerError as error:
-        if not (error.__cause__ and damage.is_damage(_innermost(error.__cause__)) and damage.is_ours(path)):
-            raise
-    _move_aside(path)
-    return _open(path)
-
-
-def _move_aside(path: Path) -> None:
-    def is_damaged() -> bool:
-        try:
-            _open(path)[0].dispose()
-        except TrackerError as error:
-            return error.__cause__ is not None and damage.is_damage(_innermost(error.__cause__))
-        return not damage.is_whole(path)
-
-    with explained(path):
-        aside = damage.move_aside(path, is_damaged)
-    if aside is not None:
-        _log.warning("%s was damaged: it is kept as %s, and a new one was begun.", path, aside)
-
-
-def _innermost(error: BaseException) -> BaseException:
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-
-
-def _open(path: Path) -> tuple[Engine, str | None]:
-    """Return an engine on the database at ``path`` with the newest schema, creating or migrating it.
-
-    The second value is None, or says why the database may only be read. Several processes may call this
-    at once. Transactions of the engine take the write lock at their beginning if the connection has the
-    execution option ``immediate``.
+    One that is damaged, and was ours, is moved aside first. Several processes may call this at once.
+    Transactions of the engine take the write lock at their beginning if the connection has the execution
+    option ``immediate``.
 
     Raises:
         TrackerError: if the file cannot be opened, created or migrated, or is not a tracker's.
     """
     with explained(path):
-        _create_file(path)
+        suspected = damage.is_suspected(path) and damage.is_ours(path)
+    if suspected:
+        _settle(path)
+    opened = _open_or_begin_anew(path)
+    if suspected and opened.read_only is None:
+        _renew_search(opened.engine, path)
+    return opened
+
+
+def _open_or_begin_anew(path: Path) -> _Opened:
+    """Open the database, moving a damaged one aside.
+
+    While others do the same, what looks damaged may be the new main file beside a log of the old one: so
+    this is tried more than once.
+    """
+    for _ in range(_ROUNDS):
+        try:
+            return _open_whole(path)
+        except Damaged:
+            with explained(path):
+                if not damage.is_ours(path):
+                    raise
+            _settle(path)
+    return _open_whole(path)
+
+
+def _settle(path: Path) -> None:
+    try:
+        with explained(path):
+            damage.settle(path)
+    except TrackerError as error:
+        raise Damaged(
+            f"{path} seems to be damaged, and cannot be looked at or moved aside. {error.message}",
+            kept="It was left as it is.",
+            hint=error.hint,
+        ) from error
+
+
+def _renew_search(engine: Engine, path: Path) -> None:
+    """Make the search index anew: where damage was met and every page is whole, it was in there."""
+    with (
+        explained(path),
+        engine.connect().execution_options(immediate=True) as connection,
+        connection.begin(),
+    ):
+        connection.exec_driver_sql("INSERT INTO probe_search(probe_search) VALUES ('rebuild')")
+
+
+def _open_whole(path: Path) -> _Opened:
+    while True:
+        with explained(path):
+            _create_file(path)
+        file = _identity(path)
+        try:
+            opened = _open_file(path, file)
+        except TrackerError:
+            if _identity(path) == file:
+                raise
+        else:
+            if _identity(path) == file:
+                return opened
+            opened.engine.dispose()
+        # It was moved aside meanwhile, and SQLite may have met the log of the new one beside the old.
+
+
+def _open_file(path: Path, file: tuple[int, int] | None) -> _Opened:
+    with explained(path):
         with closing(_connect(path)) as connection:
             revision = _stored_revision(connection, path)
             read_only = _newer(revision, path)
@@ -158,7 +214,7 @@ def _open(path: Path) -> tuple[Engine, str | None]:
             except BaseException:
                 engine.dispose()
                 raise
-    return engine, read_only
+    return _Opened(engine, read_only, file)
 
 
 @contextmanager
@@ -180,21 +236,22 @@ def explained(path: Path) -> Iterator[None]:
         raise _explanation(error, path) from error
 
 
+_FOR_WANT_OF_ROOM = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What SQLite also reports where there is no room for the files beside the database."""
+
+
 def _explanation(error: sqlite3.Error, path: Path) -> TrackerError:
     primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if damage.is_damage(error):
-        if damage.is_ours(path):
-            damage.remember(path)
-        backups = sorted(path.parent.glob(f"{path.name}.backup-*"))
+        backups = sorted(path.parent.glob(f"{glob.escape(path.name)}.backup-*"))
         restore = f" A backup from before a migration is {backups[-1]}." if backups else ""
-        return TrackerError(
+        return Damaged(
             f"{path} is damaged or is not a database: {error}.",
             kept="It was left as it is.",
-            hint="Where it was this program's, the next start moves it aside and begins a new one; else move "
-            f"it away, or choose another file with --db or WIZARD_DB.{restore}",
+            hint=f"Move it away to start a new one, or choose another file with --db or WIZARD_DB.{restore}",
         )
-    if primary == sqlite3.SQLITE_FULL:
-        return TrackerError(
+    if primary == sqlite3.SQLITE_FULL or (primary in _FOR_WANT_OF_ROOM and is_full(path.parent)):
+        return NoRoom(
             f"There is no room left for {path}: {error}.",
             kept="What was saved before is kept; this was not saved.",
             hint="Free some disk space and try again.",
@@ -220,6 +277,7 @@ def _explanation(error: sqlite3.Error, path: Path) -> TrackerError:
 
 def _create_file(path: Path) -> None:
     """Make an empty file that only its owner may read. SQLite gives its -wal and -shm the same mode."""
+    path = path.resolve()  # a link may lead to a file that was moved aside
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         _private_file(path)
@@ -327,6 +385,7 @@ def _bring_to_head(engine: Engine, path: Path) -> None:
                     _create_tables(connection)
                 elif revision != HEAD and _newer(revision, path) is None:
                     _migrate(connection, path, revision)
+                raw.execute(f"PRAGMA application_id = {damage.APPLICATION_ID}")
         finally:
             raw.execute("PRAGMA foreign_keys = ON")
 
@@ -340,7 +399,6 @@ def _create_tables(connection: Connection) -> None:
         "version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
     )
     connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
-    connection.exec_driver_sql(f"PRAGMA application_id = {damage.APPLICATION_ID}")
     sow(connection)
 
 
@@ -351,7 +409,6 @@ def _migrate(connection: Connection, path: Path, revision: str) -> None:
     backup = _back_up(path)
     try:
         upgrade(connection)
-        connection.exec_driver_sql(f"PRAGMA application_id = {damage.APPLICATION_ID}")
         if revision < _RUNS_SINCE:
             sow(connection)
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()

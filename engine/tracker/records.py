@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from engine.cases import Case, Decision, Verdict
 from engine.events import Event, JsonValue, VerdictReached
@@ -24,6 +25,25 @@ class TrackerError(Exception):
         self.message = message
         self.kept = kept
         self.hint = hint
+
+
+class NoRoom(TrackerError):
+    """Nothing can be saved now, as the disk is full. Trying again later goes on."""
+
+
+class Damaged(TrackerError):
+    """The file's content is not that of a whole database."""
+
+
+class Replaced(TrackerError):
+    """Another file has taken the place of the one that was open. Opening again gives the new one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"The database {path} was moved away or replaced by another while it was in use.",
+            kept="This was not saved.",
+            hint="Try again: that opens the one that is there now.",
+        )
 
 
 class UnknownRun(TrackerError):

@@ -30,7 +30,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlmodel import col
 
 from engine.tracker.curves import metric_names, read_curves
-from engine.tracker.database import Database, explained
+from engine.tracker.database import Database
 from engine.tracker.encoding import store_text
 from engine.tracker.reading_sql import SQL_SECONDS, read_sql
 from engine.tracker.records import UnknownRun
@@ -228,7 +228,7 @@ class Runs:
             TrackerError: if it is not one statement, would do more than read, or takes longer than
                 ``seconds``.
         """
-        with explained(self._database.path):
+        with self._database.watched():
             return read_sql(self._database.path, statement, limit=limit, seconds=seconds)
 
 

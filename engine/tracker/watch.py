@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.tracker.database import Database, explained
+from engine.tracker.database import Database
 
 
 class Watch:
@@ -20,7 +20,7 @@ class Watch:
         Raises:
             TrackerError: if the database cannot be read.
         """
-        with explained(self._database.path):
+        with self._database.watched():
             version: int = self._connection.exec_driver_sql("PRAGMA data_version").scalar_one()
             self._connection.rollback()
         changed, self._seen = version != self._seen, version

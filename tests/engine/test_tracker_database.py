@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +279,7 @@ def test_a_damaged_database_is_explained_when_the_damage_is_met(tmp_path: Path) 
     path.write_bytes(content)
     with open_tracker(path) as tracker:
         assert tracker.runs.count() > 0, "what is not damaged can be used"
-        with pytest.raises(TrackerError, match=r"is damaged.*the next start moves it aside"):
+        with pytest.raises(TrackerError, match=r"is damaged.*the next start looks at all of it"):
             tracker.probes()
     assert path.read_bytes() == content
     assert save(path) == 1
@@ -350,77 +350,3 @@ def test_processes_that_create_and_write_at_once_never_meet_a_lock(tmp_path: Pat
         assert tracker.runs.count() == sum(len(experiment.runs) for experiment in history())
         assert tracker.count() == 240
         assert len(tracker.probes(contains="writer2", limit=100)) == 60
-
-
-# --- damage --------------------------------------------------------------------------------------
-
-
-def break_header(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.write(b"\xff" * 100)
-
-
-def cut_short(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def overwrite(path: Path) -> None:
-    path.write_bytes(b"garbage\n" * 5000)
-
-
-def break_schema(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(100)
-        file.write(b"\xff" * 3900)
-
-
-@pytest.mark.parametrize("harm", [break_header, cut_short, overwrite, break_schema])
-def test_a_damaged_database_is_kept_aside_and_a_new_one_begun(
-    tmp_path: Path, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "wizard.db"
-    for number in range(20):
-        save(path, f"{number} " * 500)
-    harm(path)
-    damaged = path.read_bytes()
-    with suppress(TrackerError), open_tracker(path) as tracker:
-        tracker.probes()  # damage that opening does not meet is met here
-        tracker.runs.page()
-    with open_tracker(path) as tracker:
-        assert tracker.probes() == []
-        assert tracker.notice is not None
-        assert "runs rebuild" in tracker.notice
-    (aside,) = damage.damaged_files(path)
-    assert aside.read_bytes() == damaged
-    assert str(aside) in (tracker.notice or "")
-    assert "was damaged" in caplog.text
-    assert save(path) == 1
-    assert len(damage.damaged_files(path)) == 1
-
-
-def test_a_damaged_database_of_another_name_is_known_by_its_mark(tmp_path: Path) -> None:
-    path = tmp_path / "mine.sqlite"
-    save(path)
-    break_schema(path)
-    assert save(path) == 1
-    assert len(damage.damaged_files(path)) == 1
-
-
-def test_many_who_meet_damage_move_it_aside_once(tmp_path: Path) -> None:
-    path = tmp_path / "wizard.db"
-    save(path)
-    overwrite(path)
-    program = "import sys, pathlib, engine.tracker as t; t.open_tracker(pathlib.Path(sys.argv[1])).close()"
-    opening = [subprocess.Popen([sys.executable, "-c", program, str(path)]) for _ in range(6)]
-    assert [process.wait(60) for process in opening] == [0] * 6
-    assert len(damage.damaged_files(path)) == 1
-
-
-def test_a_suspicion_that_is_unfounded_changes_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "wizard.db"
-    save(path)
-    damage.remember(path)
-    with open_tracker(path) as tracker:
-        assert tracker.count() == 1
-        assert tracker.notice is None
-    assert not damage.is_suspected(path)
