@@ -11,6 +11,7 @@ from typing import TypeVar
 from app.job_words import JobLine
 from app.records import Store
 from app.run_facts import RunView, read_view
+from engine.disk import disk_warning
 from engine.jobs.accelerators import accelerator_count
 from engine.jobs.folder import RunFolder
 from engine.jobs.health import STALLED_S, diverged, silent_s
@@ -71,6 +72,10 @@ class JobBoard:
         """Return the file that a job's output is in, or will be."""
         return RunFolder(self._workspace.runs / str(job_id)).output
 
+    def disk_trouble(self) -> str | None:
+        """Return what is to be said about the disks; None where there is room."""
+        return disk_warning(self._workspace.db, self._workspace.runs)
+
     def attend(self, store: Store) -> str | None:
         """Bring the queue up to date; return why that could not be done, or None if it was."""
         try:
@@ -92,7 +97,7 @@ class JobBoard:
             seconds = silent_s(jobs.folder(job.id), job.started_at.timestamp(), now)
             if seconds >= STALLED_S:
                 minutes = duration_words(60.0 * (seconds // 60)).removesuffix(" 0 s")
-                found[job.id] = f"stalled: neither events nor output for {minutes}"
+                found[job.id] = f"stalled for {minutes}: no event, no output"
         return found
 
     def read(self, store: Store, words: Sequence[str], most: int, silent: Mapping[int, str]) -> Board:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from engine.events import JsonValue
 from engine.jobs.kind import Kind, faults
@@ -42,12 +43,10 @@ class Question:
 COMMON = (
     Question("name", "Name", "For lists; made from the above where it is left empty"),
     Question("experiment", "Experiment", "What it belongs to, among other runs"),
-    Question(
-        "group", "Group", "Of each group only so many run at once; g sets how many", default=DEFAULT_GROUP
-    ),
+    Question("group", "Group", "Of each group only so many run at once", default=DEFAULT_GROUP),
     Question("priority", "Priority", "The higher, the earlier; 0 is usual", "whole", "0"),
     Question("accelerators", "Accelerators", "How many it needs to itself", "whole", "0"),
-    Question("needs", "Needs", "Numbers of jobs that must have succeeded before, with commas", "list"),
+    Question("needs", "Needs", "Numbers of the jobs that must have succeeded before", "list"),
     Question("tags", "Tags", "Words to find it by, with commas", "list"),
     Question("note", "Note", "What is worth remembering"),
     Question("cwd", "Folder", "Where it works; paths are seen from there", "folder", required=True),
@@ -56,32 +55,35 @@ COMMON = (
 
 
 def kind_question() -> Question:
-    """Return the question that comes first."""
-    told = {name: kind.does for name, kind in KINDS.items()}
-    return Question("kind", "Kind", "; ".join(told.values()), "choice", next(iter(KINDS)), True, tuple(KINDS))
+    """Return the question that comes first; `does` describes the answers."""
+    return Question("kind", "Kind", "", "choice", next(iter(KINDS)), True, tuple(KINDS))
+
+
+def does(kind: str) -> str:
+    """Return what jobs of a kind do."""
+    return KINDS[kind].does
 
 
 def questions(kind: str) -> tuple[Question, ...]:
     """Return what is asked of a kind: its own parameters, in their order, then what all have in common."""
-    schema = KINDS[kind].params.model_json_schema()
-    required = schema.get("required", [])
+    params = KINDS[kind].params
+    schema = params.model_json_schema()
     own = (
-        _question(name, about, name in required, schema.get("$defs", {}))
+        _question(name, params.model_fields[name], about, schema.get("$defs", {}))
         for name, about in schema.get("properties", {}).items()
     )
     return (*own, *COMMON)
 
 
-def _question(name: str, about: Mapping[str, Any], required: bool, defined: Mapping[str, Any]) -> Question:
-    shape = _shape(about, defined)
-    sort, choices = _sort(shape, about.get("format"))
+def _question(name: str, field: FieldInfo, about: Mapping[str, Any], defined: Mapping[str, Any]) -> Question:
+    sort, choices = _sort(_shape(about, defined), about.get("format"))
     return Question(
         PARAMETER + name,
-        str(about.get("title", name)),
-        str(about.get("description", "")),
+        field.title or name,
+        field.description or "",
         sort,
         _text(about.get("default")),
-        required,
+        field.is_required(),
         choices,
     )
 

@@ -20,6 +20,7 @@ from app.actions import Where, actions, bindings
 from app.job_board import Board, JobBoard, JobView
 from app.job_facts import about_lines
 from app.job_words import JobLine
+from app.records import Store
 from app.screens import job_verbs as verbs
 from app.screens.live import LiveScreen
 from app.widgets.bars import KeyBar, TopBar
@@ -80,9 +81,9 @@ class JobsScreen(LiveScreen):
         self._most = _PAGE
         self._chosen: int | None = None
         self._wanted: int | None = None
-        self._unattended: str | None = None
+        self._hindrance: str | None = None
         self._silent: dict[int, str] = {}
-        self._attended = False
+        self._attended = self._listed = False
         self._rest_until = self._view_rest_until = 0.0
         self._typing: Timer | None = None
 
@@ -131,16 +132,18 @@ class JobsScreen(LiveScreen):
             super().look()
 
     async def prepare(self) -> None:
-        """Attend to the queue while anything is left in it, and see which jobs have fallen silent."""
-        if self._attended and not self._anything_left:
-            return
-        active = self.board.active
-        trouble, silent = await self.records.ask(
-            lambda store: (self.reader.attend(store), self.reader.silent(store, active))
-        )
+        """Attend to the queue while anything is left in it; see to the disks, and who has fallen silent."""
+        reader, active = self.reader, self.board.active
+        left = self._anything_left or not self._attended
+
+        def work(store: Store) -> tuple[str | None, dict[int, str]]:
+            trouble = reader.attend(store) if left else None
+            return reader.disk_trouble() or trouble, reader.silent(store, active)
+
+        found = await self.records.ask(work)
         self._attended = True
-        if (trouble, silent) != (self._unattended, self._silent):
-            self._unattended, self._silent = trouble, silent
+        if found != (self._hindrance, self._silent):
+            self._hindrance, self._silent = found
             self._seen = None
 
     @property
@@ -154,7 +157,7 @@ class JobsScreen(LiveScreen):
         board = await self.records.ask(lambda store: self.reader.read(store, words, most, silent))
         self._rest_until = time.monotonic() + (time.monotonic() - began) * _REST
         self.caught_up()
-        if board != self.board or self._wanted is not None:
+        if not self._listed or board != self.board or self._wanted is not None:
             self.board = board
             self._list()
         else:
@@ -162,16 +165,15 @@ class JobsScreen(LiveScreen):
 
     def caught_up(self) -> None:
         super().caught_up()
-        if self._unattended:
-            self._tell(f"! {self._unattended}")
+        if self._hindrance:
+            self._tell(f"! {self._hindrance}")
 
     def _list(self) -> None:
+        self._listed = True
         wanted, self._wanted = self._wanted, None
         self.table.show(_Rows(self.board.lines), keep=True, key=wanted)
         filtered = bool(self.words.value)
-        self.table.empty = (
-            "No job matches. esc clears the filter." if filtered else _EMPTY
-        )
+        self.table.empty = "No job matches. esc clears the filter." if filtered else _EMPTY
         self._show_counts()
 
     def _show_counts(self) -> None:
@@ -237,7 +239,7 @@ class JobsScreen(LiveScreen):
     def _load_view(self) -> None:
         line = self.line
         if line is not None and self.panel.display and time.monotonic() >= self._view_rest_until:
-            self.run_worker(self._read_view(line), group="view", exclusive=True)
+            self.run_worker(lambda: self._read_view(line), group="view", exclusive=True)
 
     async def _read_view(self, line: JobLine) -> None:
         metric = self.panel.metric
@@ -262,6 +264,7 @@ class JobsScreen(LiveScreen):
             self.part = "log"
         self.query_one("#queue").display = self.part == "queue" or (tall and not self.zoomed)
         self.panel.display = tall or self.part != "queue"
+        self.panel.named = not self.query_one("#queue").display
         self._load_view()
         self.show_keys()
 

@@ -17,7 +17,7 @@ from textual.widgets import Static
 
 from app.actions import Where, actions, bindings
 from app.job_board import JobBoard
-from app.job_form import Question, answers_of, fill, kind_question, missing, questions
+from app.job_form import Question, answers_of, does, fill, kind_question, missing, questions
 from app.paths import PathSuggester
 from app.safe_text import one_line
 from app.widgets.bars import KeyBar
@@ -113,6 +113,8 @@ class NewJobScreen(ModalScreen[int | None]):
                 await self._fields.pop(key).remove()
             for question in questions(self._kind):
                 await self._ask(question)
+        self._fields["kind"].describe(does(self._kind))
+        self._show_keys()
         self._check()
 
     def _keep_answers(self) -> None:
@@ -256,6 +258,9 @@ class NewJobScreen(ModalScreen[int | None]):
         return None
 
     def on_descendant_focus(self) -> None:
+        self._show_keys()
+
+    def _show_keys(self) -> None:
         known = (action for action in actions(Where.NEW_JOB) if self.why_not(action.name) is None)
         self._key_bar.show(known)
 

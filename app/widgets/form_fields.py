@@ -130,6 +130,11 @@ class FormField(Widget):
         assert self.input is not None
         self.input.value = value
 
+    def describe(self, description: str) -> None:
+        """Say what it is, anew."""
+        self._description = description
+        self.tell("")
+
     def tell(self, fault: str) -> None:
         """Say what is wrong with it; where nothing is, what it is."""
         if fault:

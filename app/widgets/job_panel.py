@@ -16,7 +16,7 @@ from textual.widget import Widget
 
 from app.job_board import JobView
 from app.job_facts import job_lines, told_line
-from app.job_words import JobLine
+from app.job_words import JobLine, state_words
 from app.safe_text import one_line
 from app.widgets.curve import Curve, Series
 from app.widgets.log_tail import LogTail
@@ -35,18 +35,22 @@ class _Tabs(Widget):
         super().__init__(id="tabs")
         self._views: Sequence[str] = ()
         self._present = ""
+        self._job = Content("")
         self._status = ""
 
-    def show(self, views: Sequence[str], present: str, status: str) -> None:
-        if (views, present, status) != (self._views, self._present, self._status):
-            self._views, self._present, self._status = views, present, status
+    def show(self, views: Sequence[str], present: str, job: Content, status: str) -> None:
+        """Show these views; ``job`` is cut where there is too little room for it."""
+        if (views, present, job, status) != (self._views, self._present, self._job, self._status):
+            self._views, self._present, self._job, self._status = views, present, job, status
             self.refresh()
 
     def render(self) -> Content:
         left = Content(" ").join(self._tab(view) for view in self._views)
+        status = Content.styled(f"  {self._status}" if self._status else "", "$text-muted")
         room = max(self.size.width - left.cell_length - 2, 0)
-        right = Content.styled(one_line(self._status, 200), "$text-muted").truncate(room, ellipsis=True)
-        return Content.assemble(left, " " * (self.size.width - left.cell_length - right.cell_length), right)
+        job = self._job.truncate(max(room - status.cell_length, 0), ellipsis=True)
+        right = Content.assemble(job, status).truncate(room, ellipsis=True)
+        return Content.assemble(left, " " * (room + 2 - right.cell_length), right)
 
     def _tab(self, view: str) -> Content:
         if view == self._present:
@@ -67,6 +71,7 @@ class JobPanel(Widget):
         self.present = "log"
         self.metric = ""
         self._beside = False
+        self._named = False
         self._line: JobLine | None = None
         self._told: tuple[Told, ...] = ()
         self.tabs = _Tabs()
@@ -102,6 +107,16 @@ class JobPanel(Widget):
     def beside(self, beside: bool) -> None:
         self._beside = beside
         self.choose("log" if beside and self.present == "curve" else self.present)
+
+    @property
+    def named(self) -> bool:
+        """Whether the job's name and state are told: they are where the queue is not in sight."""
+        return self._named
+
+    @named.setter
+    def named(self, named: bool) -> None:
+        self._named = named
+        self._show_tabs()
 
     @property
     def curve_shown(self) -> bool:
@@ -201,14 +216,22 @@ class JobPanel(Widget):
         self.post_message(self.Changed())
 
     def _show_tabs(self) -> None:
-        status = f"#{self._line.job.id}" if self._line is not None else ""
+        job = self._line.job if self._line is not None else None
+        named = Content("")
+        if job is not None:
+            named = Content.styled(f"#{job.id}", "$text-muted")
+            if self._named:
+                named = Content.assemble(state_words(job), "  ", named, f" {one_line(job.name, 200)}")
+        self.tabs.show(self.views, self.present, named, self._status())
+
+    def _status(self) -> str:
         if self.present == "log":
-            status = "  ".join(filter(None, (status, self.output.status)))
-        elif self.present == "curve" and self.view is not None and len(self.view.run.run.metrics) > 1:
-            metrics = self.view.run.run.metrics
-            number = metrics.index(self.view.run.metric) + 1 if self.view.run.metric in metrics else 1
-            status = f"{status}  metric {number} of {len(metrics)}: m the next"
-        self.tabs.show(self.views, self.present, status)
+            return self.output.status
+        run = self.view.run if self.view is not None else None
+        if self.present == "curve" and run is not None and len(run.run.metrics) > 1:
+            number = run.run.metrics.index(run.metric) + 1 if run.metric in run.run.metrics else 1
+            return f"{number} of {len(run.run.metrics)}: m"
+        return ""
 
 
 def _log_remark(line: JobLine) -> str:

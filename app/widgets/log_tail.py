@@ -24,7 +24,7 @@ from textual.worker import Worker
 
 from app.job_words import bytes_words
 from app.log_text import readable, wrapped
-from engine.jobs.output_file import BLOCK, Line, Stretch, read_after, read_before, read_last, size_of
+from engine.jobs.output_file import BLOCK, Stretch, read_after, read_before, read_last, size_of
 
 POLL_S = 0.2
 KEPT_ROWS = 4_000
@@ -32,6 +32,9 @@ KEPT_ROWS = 4_000
 
 _JUMP = 8 * BLOCK
 """Bytes behind the file's end at which following it passes over what lies between."""
+
+_FILLING = 4
+"""Blocks that are read at most to fill what is in sight: pieces of progress bars fill little of it."""
 
 _WHEEL = 3
 
@@ -157,8 +160,7 @@ class LogTail(Widget, can_focus=True):
         if size == self._bytes and self._lines:
             return
         if not self._lines or size < self._end or (self.following and size - self._end > _JUMP):
-            self._replace(await asyncio.to_thread(read_last, path))
-            self._go(len(self._rows))
+            await self._last(path)
             return
         at_end = self._end >= self._bytes
         self._bytes = size
@@ -173,7 +175,7 @@ class LogTail(Widget, can_focus=True):
 
     async def _older(self, path: Path) -> None:
         stretch = await asyncio.to_thread(read_before, path, self._start)
-        shown = [_shown(line) for line in stretch.lines]
+        shown = _shown(stretch)
         rows = self._wrap(shown)
         self._lines[:0] = shown
         self._rows[:0] = rows
@@ -191,6 +193,10 @@ class LogTail(Widget, can_focus=True):
 
     async def _last(self, path: Path) -> None:
         self._replace(await asyncio.to_thread(read_last, path))
+        for _ in range(_FILLING):
+            if len(self._rows) >= self.size.height or not self._start:
+                break
+            await self._older(path)
         self._go(len(self._rows))
 
     def _forget(self) -> None:
@@ -199,7 +205,7 @@ class LogTail(Widget, can_focus=True):
         self.refresh()
 
     def _replace(self, stretch: Stretch) -> None:
-        self._lines = [_shown(line) for line in stretch.lines]
+        self._lines = _shown(stretch)
         self._rows = self._wrap(self._lines)
         self._start, self._end, self._bytes = stretch.start, stretch.end, stretch.size
         self.refresh()
@@ -210,7 +216,7 @@ class LogTail(Widget, can_focus=True):
         del self._lines[kept:]
         while self._rows and self._rows[-1][0] >= stretch.start:
             self._rows.pop()
-        shown = [_shown(line) for line in stretch.lines]
+        shown = _shown(stretch)
         self._lines += shown
         self._rows += self._wrap(shown)
         self._end, self._bytes = stretch.end, stretch.size
@@ -288,7 +294,7 @@ class LogTail(Widget, can_focus=True):
         width = max(self.size.width - 1, 1)  # the last column shows where in the file one is
         if width != self._width:
             self._width = width
-            line = self._rows[self._top][0] if self._rows else 0
+            line = self._rows[min(self._top, len(self._rows) - 1)][0] if self._rows else 0
             self._rows = self._wrap(self._lines)
             self._top = bisect_left(self._rows, line, key=lambda row: row[0])
         self._go(len(self._rows) if self.following else self._top)
@@ -318,5 +324,10 @@ class LogTail(Widget, can_focus=True):
         return not (first == 0 and self._seen >= self._bytes) and top <= y <= bottom
 
 
-def _shown(line: Line) -> _Shown:
-    return _Shown(line.start, line.end, line.whole, readable(line.data))
+def _shown(stretch: Stretch) -> list[_Shown]:
+    """Return lines as text. Of a progress bar in pieces, each of which overwrites the former, the last."""
+    return [
+        _Shown(line.start, line.end, line.whole, readable(line.data))
+        for line in stretch.lines
+        if line.whole or not line.data.endswith(b"\r") or line is stretch.lines[-1]
+    ]

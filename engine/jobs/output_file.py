@@ -61,10 +61,10 @@ def read_after(path: Path, start: int) -> Stretch:
     Raises:
         OSError: if the file cannot be read.
     """
-    data, size = _read(path, start, BLOCK)
+    data, size = _read(path, start, BLOCK + _LONGEST_CHARACTER)
     if start + len(data) < size:
         whole = data.rfind(b"\n") + 1
-        data = data[: whole or _cut(data, len(data))]
+        data = data[: whole or _cut(data, BLOCK)]
     return _stretch(data, start, size)
 
 
