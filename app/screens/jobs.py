@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Hashable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -14,6 +15,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
+from textual.worker import WorkType
 
 from app import job_verbs
 from app.actions import Where, actions, bindings
@@ -239,7 +241,8 @@ class JobsScreen(LiveScreen):
     def _load_view(self) -> None:
         line = self.line
         if line is not None and self.panel.display and time.monotonic() >= self._view_rest_until:
-            self.run_worker(lambda: self._read_view(line), group="view", exclusive=True)
+            reading: WorkType[None] = partial(self._read_view, line)
+            self.run_worker(reading, group="view", exclusive=True)
 
     async def _read_view(self, line: JobLine) -> None:
         metric = self.panel.metric
