@@ -12,6 +12,7 @@ from engine.cases import Case
 from engine.events import Event
 from engine.policies.load import Policy
 from engine.tracker import Probe, ProbeSummary, TrackerError, open_tracker
+from engine.tracker.damage import notice
 
 if TYPE_CHECKING:
     from engine.tracker.database import Database
@@ -56,6 +57,8 @@ class Records:
         self._file: tuple[int, int] | None = None
         self._watch: Watch | None = None
         self._version = 0
+        self.notice: str | None = None
+        """What people should know of a damaged database that was moved aside; None if nothing."""
         self.read_only: str | None = None
         """Why nothing can be saved, as it was when the tracker was last opened; None if it can."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="records")
@@ -104,6 +107,7 @@ class Records:
             self._file = _identity(self._path)
             self._version += 1
             self.read_only = self._store.read_only
+            self.notice = notice(self._path)
         try:
             return work(self._store)
         except TrackerError:
@@ -116,6 +120,9 @@ class Records:
 
             self._watch = Watch(store.database)
         if self._watch.changed():
+            self._version += 1
+        if self.notice is not None and notice(self._path) is None:
+            self.notice = None
             self._version += 1
         return self._version
 

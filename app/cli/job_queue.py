@@ -41,6 +41,8 @@ def open_queue(db: Path | None, policies: Path | None = None) -> Iterator[Jobs]:
 
     workspace = find_workspace(db, policies)
     with open_tracker(workspace.db) as tracker:
+        if tracker.notice:
+            say(tracker.notice)
         yield Jobs(tracker.database, workspace.runs, workspace.policies)
 
 

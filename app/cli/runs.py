@@ -12,6 +12,7 @@ import typer
 
 from app.cli.exits import say, usage_error
 from app.cli.options import DbOption, JsonOption
+from app.cli.rebuild import rebuild_runs
 from app.safe_text import visible
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ FilterWords = Annotated[
         help="Words of name, kind, experiment or tags; or kind:, status:, origin:, exp:, tag: and a value.",
     ),
 ]
+
+
+cli.command("rebuild")(rebuild_runs)
 
 
 @cli.command("list")
@@ -257,6 +261,8 @@ def _runs(db: Path | None) -> Iterator[Runs]:
     from engine.workspace import find_workspace
 
     with open_tracker(find_workspace(db).db) as tracker:
+        if tracker.notice:
+            say(tracker.notice)
         try:
             yield tracker.runs
         except UnknownRun as error:

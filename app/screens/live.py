@@ -47,7 +47,8 @@ class LiveScreen(Screen[None]):
 
     def caught_up(self) -> None:
         """Say that what is shown is what is there."""
-        self._tell(f"ⓘ {self.records.read_only}" if self.records.read_only else "")
+        told = self.records.read_only or self.records.notice
+        self._tell(f"ⓘ {told}" if told else "")
 
     def failed(self, error: Exception) -> None:
         """Say what went wrong, and try again at the next look."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 from sqlmodel import col
 
 from engine.jobs.records import JobError, JobSummary
@@ -52,6 +52,39 @@ _SUMMARY: Any = (
     .join_from(JobRow, RunRow, col(RunRow.id) == col(JobRow.run_id))
     .join(ExperimentRow, col(ExperimentRow.id) == col(RunRow.experiment_id), isouter=True)
 )
+
+
+def insert_job(
+    connection: Connection,
+    run_id: int,
+    *,
+    group: str,
+    priority: int,
+    accelerators: int,
+    retry_of: int | None,
+    attempt: int = 1,
+    cancel: str | None = None,
+    reason: str = "",
+) -> None:
+    """Insert the queue's side of a run, of whose events none has been taken in."""
+    connection.execute(
+        insert(JobRow).values(
+            run_id=run_id,
+            priority=priority,
+            group_name=group,
+            accelerators=accelerators,
+            attempt=attempt,
+            cancel=cancel,
+            reason=reason,
+            retry_of=retry_of,
+            phase="",
+            unit="",
+            events_offset=0,
+            events_seq=-1,
+            events_skipped=0,
+            events_check=0,
+        )
+    )
 
 
 def jobs_selected() -> Any:

@@ -22,7 +22,7 @@ from sqlmodel import col
 from engine.events import JsonValue
 from engine.jobs import supervisor
 from engine.jobs.folder import RunFolder
-from engine.jobs.job_rows import change, jobs_selected, stored_state, summaries
+from engine.jobs.job_rows import change, insert_job, jobs_selected, stored_state, summaries
 from engine.jobs.kinds import kind_named, refuse_secrets
 from engine.jobs.records import Estimate, Group, JobError, JobSpec, JobSummary
 from engine.jobs.states import Cancelling, Paused, Queued, Running, Skipped, Starting, Succeeded
@@ -219,22 +219,13 @@ class Jobs:
             connection.execute(delete(RunRow).where(col(RunRow.id) == run_id))
             connection.execute(_NEXT_ID, {"last": max(run_id, *taken)})
             run_id = insert_run(connection, run)
-        connection.execute(
-            insert(JobRow).values(
-                run_id=run_id,
-                priority=spec.priority,
-                group_name=spec.group,
-                accelerators=spec.accelerators,
-                attempt=1,
-                reason="",
-                retry_of=retry_of,
-                phase="",
-                unit="",
-                events_offset=0,
-                events_seq=-1,
-                events_skipped=0,
-                events_check=0,
-            )
+        insert_job(
+            connection,
+            run_id,
+            group=spec.group,
+            priority=spec.priority,
+            accelerators=spec.accelerators,
+            retry_of=retry_of,
         )
         if spec.needs:
             links = [{"run_id": run_id, "needs_id": need} for need in dict.fromkeys(spec.needs)]

@@ -235,9 +235,10 @@ class Runs:
 # --- writing within a transaction --------------------------------------------------------------------
 
 
-def insert_run(connection: Connection, run: NewRun) -> int:
-    """Insert a run with all that belongs to it and return its id."""
-    values = {
+def insert_run(connection: Connection, run: NewRun, run_id: int | None = None) -> int:
+    """Insert a run with all that belongs to it and return its id: the one given, or the next."""
+    values: dict[str, Any] = {} if run_id is None else {"id": run_id}
+    values |= {
         "experiment_id": None if run.experiment is None else experiment_id(connection, run.experiment),
         "name": run.name,
         "kind": run.kind,

@@ -10,10 +10,12 @@ import pty
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import unicodedata
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -169,10 +171,11 @@ def test_wrong_usage_is_2(here: Here, arguments: tuple[str, ...]) -> None:
     "arguments", [("list",), ("show", "1"), ("export",), ("sql", "SELECT 1"), ("note", "1", "x")]
 )
 def test_trouble_with_the_database_is_1(tmp_path: Path, here: Here, arguments: tuple[str, ...]) -> None:
-    (tmp_path / "wizard.db").write_bytes(b"not a database" * 500)
+    with closing(sqlite3.connect(tmp_path / "wizard.db")) as raw:
+        raw.execute("CREATE TABLE theirs (a)")
     said = here(*arguments, code=1)
-    assert "not a database" in said
-    assert said.count("Move it away") == 1
+    assert "not one of Wizard101's" in said
+    assert said.count("Choose another file") == 1
 
 
 # --- show and compare ------------------------------------------------------------------------------------
