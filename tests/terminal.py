@@ -97,7 +97,10 @@ class Terminal:
         for mode in _KEYBOARD_MODES:
             fresh = fresh.replace(mode, b"")
         self._stream.feed(fresh)
-        return "\n".join(line.rstrip() for line in self.screen.display)
+        # Not `display`: what is left of a wide character that was written over in part has no text.
+        columns, lines = range(self.screen.columns), range(self.screen.lines)
+        rows = ("".join(self.screen.buffer[y][x].data for x in columns) for y in lines)
+        return "\n".join(row.rstrip() for row in rows)
 
     def wait_for(self, wanted: str | Callable[[str], bool], seconds: float = 10.0) -> float:
         """Wait until the screen holds ``wanted``; return the seconds it took.

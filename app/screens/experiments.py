@@ -125,7 +125,7 @@ class ExperimentsScreen(LiveScreen):
     def do_filter_runs(self) -> None:
         self._leave_full()
         self.words.display = True
-        self.words.focus()
+        self.set_focus(self.words)  # at once: what is typed right after is text, and no command
 
     @on(SafeInput.Changed)
     def _typed(self) -> None:
@@ -139,12 +139,12 @@ class ExperimentsScreen(LiveScreen):
     @on(SafeInput.Submitted)
     def _entered(self) -> None:
         self.words.display = bool(self.words.value)
-        self.table.focus()
+        self.set_focus(self.table)
 
     def _clear_filter(self) -> None:
         self.words.display = False
         self.words.value = ""
-        self.table.focus()
+        self.set_focus(self.table)
 
     def do_sort_runs(self) -> None:
         self.run_worker(self._ask_for_sort(), group="ask", exclusive=True)
@@ -221,7 +221,7 @@ class ExperimentsScreen(LiveScreen):
         self.full = False
         self.details.zoomed = False
         self._arrange()
-        self.table.focus()
+        self.set_focus(self.table)
 
     def _arrange(self) -> None:
         self.set_class(self.full, "-full")

@@ -280,7 +280,7 @@ class JobsScreen(LiveScreen):
         self._view_rest_until = 0.0
         self._arrange()
         if part == "queue":
-            self.table.focus()
+            self.set_focus(self.table)
         else:
             self.panel.focus_view()
 
@@ -317,7 +317,7 @@ class JobsScreen(LiveScreen):
         else:
             self.words.display = False
             self.words.value = ""
-            self.table.focus()
+            self.set_focus(self.table)
 
     def do_next_job(self) -> None:
         self.table.choose(self.table.cursor + 1)
@@ -351,7 +351,7 @@ class JobsScreen(LiveScreen):
     def do_filter_jobs(self) -> None:
         self.go_to("queue")
         self.words.display = True
-        self.words.focus()
+        self.set_focus(self.words)  # at once: what is typed right after is text, and no command
 
     @on(SafeInput.Changed, "#filter")
     def _typed(self) -> None:
@@ -362,7 +362,7 @@ class JobsScreen(LiveScreen):
     @on(SafeInput.Submitted, "#filter")
     def _entered(self) -> None:
         self.words.display = bool(self.words.value)
-        self.table.focus()
+        self.set_focus(self.table)
 
     # --- verbs ---------------------------------------------------------------------------------------
 

@@ -92,6 +92,10 @@ class Dispatcher:
         self._looked = 0.0
         self._surroundings: dict[Path, tuple[float, Provenance]] = {}
 
+    def close(self) -> None:
+        """Give up what it holds of the database."""
+        self._watch.close()
+
     def step(self) -> bool:
         """Bring the queue up to date and start what may start; return whether any job is left.
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from engine.jobs.folder import outer_environment
 
 if TYPE_CHECKING:
+    from engine.jobs.dispatch import Dispatcher
     from engine.jobs.queue import Jobs
 
 POLL_S = 0.1
@@ -143,26 +144,31 @@ class Alarm:
 
 
 def work(db: Path, runs: Path, alarm: Alarm) -> None:
-    """Start what may start until nothing is left, or until told to leave."""
+    """Start what may start until nothing is left, or until told to leave.
+
+    Where the database cannot be used, it is given up and opened again, until it can.
+    """
     from engine.jobs.dispatch import Dispatcher
     from engine.jobs.queue import Jobs
     from engine.tracker import TrackerError, open_tracker
 
-    dispatcher: Dispatcher | None = None
-    idle_since = time.monotonic()
     while not alarm.told_to_leave:
         try:
-            if dispatcher is None:
-                tracker = open_tracker(db)
+            with open_tracker(db) as tracker:
                 if tracker.read_only:
                     return
-                dispatcher = Dispatcher(Jobs(tracker.database, runs))
-            left = dispatcher.step()
+                with closing(Dispatcher(Jobs(tracker.database, runs))) as dispatcher:
+                    _dispatch(dispatcher, alarm)
+                    return
         except TrackerError as error:
             print(error, file=sys.stderr, flush=True)
             alarm.wait(TROUBLE_S)
-            continue
-        if left:
+
+
+def _dispatch(dispatcher: Dispatcher, alarm: Alarm) -> None:
+    idle_since = time.monotonic()
+    while not alarm.told_to_leave:
+        if dispatcher.step():
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > IDLE_S:
             return

@@ -113,9 +113,9 @@ def test_every_verdict_that_was_printed_before_a_kill_is_saved(tmp_path: Path) -
 
 @pytest.mark.parametrize("form", ["--json", "--events"])
 def test_a_batch_prints_every_verdict_when_none_can_be_saved(tmp_path: Path, form: str) -> None:
-    (tmp_path / "wizard.db").write_bytes(b"not a database" * 99)
+    (tmp_path / "other.db").write_bytes(b"not a database" * 99)
     (tmp_path / "cases.jsonl").write_text('{"prompt": "a"}\n' * 1200)
-    run = wizard("classify", "--file", "cases.jsonl", form, cwd=tmp_path)
+    run = wizard("classify", "--file", "cases.jsonl", form, "--db", "other.db", cwd=tmp_path)
     assert run.returncode == 1
     assert run.stdout.count(b"allow") == 1200
     assert run.stderr.count(b"not saved") == 1
@@ -169,13 +169,13 @@ def test_hostile_text_stays_text(tmp_path: Path, form: list[str]) -> None:
 
 
 def test_an_unusable_database_does_not_cost_the_verdict(tmp_path: Path) -> None:
-    (tmp_path / "wizard.db").write_bytes(b"this is not a database, but it is somebody's file" * 99)
-    before = (tmp_path / "wizard.db").read_bytes()
-    run = wizard("classify", HARMFUL, "--json", cwd=tmp_path)
+    (tmp_path / "notes").write_bytes(b"this is not a database, but it is somebody's file" * 99)
+    before = (tmp_path / "notes").read_bytes()
+    run = wizard("classify", HARMFUL, "--json", "--db", "notes", cwd=tmp_path)
     assert run.returncode == 1
     assert json.loads(run.stdout)["decision"] == "block"
     assert b"was not saved" in run.stderr
-    assert (tmp_path / "wizard.db").read_bytes() == before
+    assert (tmp_path / "notes").read_bytes() == before
 
 
 @pytest.mark.parametrize("saving", ["", "--no-save"])
