@@ -7,6 +7,7 @@ the tracker are loaded once it has been drawn.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -147,8 +148,10 @@ class WizardApp(App[None]):
         with suppress(Exception):
             await asyncio.to_thread(self._go_on_with_jobs)
         with suppress(Exception):
-            await self.records.ask(lambda store: store.read_only)
+            await self.records.ask(lambda store: store.runs.page(limit=1))
         await asyncio.to_thread(load_panes)
+        # What was loaded stays: to look through it for garbage takes longer than to draw a screen.
+        gc.freeze()
 
     def _go_on_with_jobs(self) -> None:
         """Have somebody work off a queue that was left over. The jobs pane tells where that fails."""
