@@ -70,6 +70,7 @@ def run_lines(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
 def run_sections(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
     """Return a run's results, parameters, curves, sources, artifacts, outcome and note, those that it has."""
     width = room()
+    results = {result.name for result in run.results}
     figures = [Column("result", least=_LEAST_NAME), Column("value", right=True), Column("95 % interval")]
     lines = _section(
         "Results", [*figures, Column("n", right=True)], [_figure(result) for result in run.results], width
@@ -106,7 +107,7 @@ def run_sections(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
     lines += _section(
         "Outcome",
         [Column("name", least=_LEAST_NAME), Column("value", least=_LEAST_NAME)],
-        [(name, value_words(value)) for name, value in run.outcome.items()],
+        [(name, value_words(value)) for name, value in run.outcome.items() if name not in results],
         width,
     )
     return [*lines, "", "Note", *visible(run.note).split("\n")] if run.note else lines

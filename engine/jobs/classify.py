@@ -66,8 +66,11 @@ class Classify(Kind[ClassifyParams]):
     checkpoint: ClassVar[tuple[str, ...]] = (PREDICTIONS,)
 
     def title(self, params: ClassifyParams) -> str:
-        by = str(params.guard) if params.model is None else f"{params.guard}, {params.model}"
-        return cut_name(f"{Path(params.file).name}: {by}")
+        by = [f"{params.guard} {params.level}"]
+        if params.model is not None:
+            kind, colon, target = params.model.partition(":")
+            by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
+        return cut_name(f"{Path(params.file).name}: {', '.join(by)}")
 
     def check(self, params: ClassifyParams, cwd: Path) -> None:
         file = cwd / Path(params.file).expanduser()

@@ -72,6 +72,7 @@ async def classify(work: Work) -> Mapping[str, JsonValue]:
                 tally.add(labelled, verdict)
         if tally.done:
             work.log(f"{tally.done:,} of {len(cases):,} cases were judged before; {len(left):,} are left.")
+        work.progress(tally.done, len(cases), "cases", "warming up")
         with suppress(ModelError):  # the first case meets the same failure, and reports it
             await guard.warm()
         await _judge(work, guard, left, predictions, tally)

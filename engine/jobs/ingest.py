@@ -7,9 +7,11 @@ killed at any moment leaves either nothing or the whole. Imports SQLModel.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -43,6 +45,9 @@ _POINTS_AT_ONCE = 100
 
 _RATE_SPAN_MS = 10_000.0
 """The rate of progress is that of about this time."""
+
+_SINCE_1970_MS = 1e11
+"""What lies between progress that does not say when and the first that was given a time is no duration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def _store(connection: Connection, run_id: int, part: Part) -> None:
     _insert_points(connection, run_id, part.points)
     _insert_events(connection, run_id, part.events)
     pace = _Pace(*connection.execute(_PACE, {"run": run_id}).one())
-    for event in part.events:
+    for event in _timed(part.events):
         pace.heed(event)
     place = {
         "events_offset": part.place.offset,
@@ -201,6 +206,16 @@ def _number(value: JsonValue) -> float | None:
 # --- progress ----------------------------------------------------------------------------------------
 
 
+def _timed(events: Sequence[Event]) -> Iterator[Event]:
+    """Yield events, but of progress that does not say when it was made only the last: that is news of now."""
+    untimed = [event for event in events if isinstance(event, Progress) and event.done and not event.at_ms]
+    for event in events:
+        if untimed and event is untimed[-1]:
+            yield dataclasses.replace(event, at_ms=time.time() * 1000)
+        elif not (isinstance(event, Progress) and event.done and not event.at_ms):
+            yield event
+
+
 @dataclass(slots=True)
 class _Pace:
     """How far the work is, and how fast it goes: columns of the job's row."""
@@ -228,7 +243,7 @@ class _Pace:
         if self.done is None or self.progressed_at_ms is None:
             return
         passed, done = event.at_ms - self.progressed_at_ms, event.done - self.done
-        if passed <= 0 or done < 0:
+        if passed <= 0 or done < 0 or passed > _SINCE_1970_MS:
             return
         now = done * 1000 / passed
         weight = 1.0 if self.rate is None else 1 - math.exp(-passed / _RATE_SPAN_MS)

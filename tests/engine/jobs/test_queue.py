@@ -303,3 +303,18 @@ def test_only_what_may_follow_follows(old, new) -> None:  # type: ignore[no-unty
     else:
         with pytest.raises(IllegalTransition):
             check(before, after)
+
+
+def test_progress_that_does_not_say_when_has_a_rate_all_the_same(workshop: Workshop) -> None:
+    tells = """echo "{\\"event\\": \\"progress\\", \\"done\\": $i, \\"total\\": 400}" >> $WIZARD101_EVENTS"""
+    run_id = workshop.shell(
+        "sh", "-c", f"i=0; while [ $i -lt 400 ]; do i=$((i+1)); {tells}; sleep 0.05; done"
+    )
+    wait_for(lambda: workshop.job(run_id).rate)
+    time.sleep(1.0)
+    job = workshop.job(run_id)
+    assert job.rate is not None
+    assert 2 < job.rate < 40
+    assert job.eta_s is not None
+    workshop.jobs.cancel(run_id)
+    workshop.until(run_id)
