@@ -8,24 +8,17 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, text
 
 from engine.jobs.folder import RunFolder
+from engine.tracker.curves import METRICS_SEEN
 from engine.tracker.database import Database
 from engine.tracker.encoding import load_text
 
 STALLED_S = 60.0
 """A job that runs and has written neither an event nor output for so long is stalled."""
 
-# The last point of each metric: a seek for each name of each run, however many points it has.
-_DIVERGED = text("""
-    WITH RECURSIVE seen(run_id, name_id) AS (
-        SELECT run.id, (SELECT min(name_id) FROM metric WHERE metric.run_id = run.id)
-        FROM run WHERE run.id IN :runs
-        UNION ALL
-        SELECT seen.run_id, (
-            SELECT min(name_id) FROM metric
-            WHERE metric.run_id = seen.run_id AND metric.name_id > seen.name_id
-        )
-        FROM seen WHERE seen.name_id IS NOT NULL
-    )
+# The last point of each metric: a seek each.
+_DIVERGED = text(
+    METRICS_SEEN
+    + """
     SELECT seen.run_id, metric_name.name FROM seen JOIN metric_name ON metric_name.id = seen.name_id
     WHERE (
         SELECT coalesce(abs(value) > 1.7e308, 1) FROM metric
@@ -33,7 +26,8 @@ _DIVERGED = text("""
         ORDER BY step DESC, seq DESC LIMIT 1
     )
     ORDER BY metric_name.name
-""").bindparams(bindparam("runs", expanding=True))
+    """
+).bindparams(bindparam("runs", expanding=True))
 
 
 def silent_s(folder: RunFolder, began: float, now: float) -> float:

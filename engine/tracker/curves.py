@@ -24,8 +24,7 @@ BUCKET_SQL = """
 """
 """A stretch of a curve as one point. The stretches of a curve read it once, in order, without a sort."""
 
-# A loose index scan: one seek for each name of each run, however many points it has.
-_METRIC_NAMES = text("""
+METRICS_SEEN = """
     WITH RECURSIVE seen(run_id, name_id) AS (
         SELECT run.id, (SELECT min(name_id) FROM metric WHERE metric.run_id = run.id)
         FROM run WHERE run.id IN :runs
@@ -36,9 +35,16 @@ _METRIC_NAMES = text("""
         )
         FROM seen WHERE seen.name_id IS NOT NULL
     )
+"""
+"""The metrics that runs have: a loose index scan, one seek for each, however many points it has."""
+
+_METRIC_NAMES = text(
+    METRICS_SEEN
+    + """
     SELECT seen.run_id, metric_name.name FROM seen JOIN metric_name ON metric_name.id = seen.name_id
     ORDER BY metric_name.name
-""").bindparams(bindparam("runs", expanding=True))
+    """
+).bindparams(bindparam("runs", expanding=True))
 
 
 def metric_names(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[str]]:
