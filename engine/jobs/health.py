@@ -26,7 +26,7 @@ _DIVERGED = text(
         ORDER BY step DESC, seq DESC LIMIT 1
     )
     ORDER BY metric_name.name
-    """
+    """  # noqa: S608
 ).bindparams(bindparam("runs", expanding=True))
 
 

@@ -43,7 +43,7 @@ _METRIC_NAMES = text(
     + """
     SELECT seen.run_id, metric_name.name FROM seen JOIN metric_name ON metric_name.id = seen.name_id
     ORDER BY metric_name.name
-    """
+    """  # noqa: S608
 ).bindparams(bindparam("runs", expanding=True))
 
 
