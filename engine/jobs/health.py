@@ -17,7 +17,7 @@ STALLED_S = 60.0
 
 # The last point of each metric: a seek each.
 _DIVERGED = text(
-    METRICS_SEEN
+    METRICS_SEEN  # noqa: S608
     + """
     SELECT seen.run_id, metric_name.name FROM seen JOIN metric_name ON metric_name.id = seen.name_id
     WHERE (
@@ -26,7 +26,7 @@ _DIVERGED = text(
         ORDER BY step DESC, seq DESC LIMIT 1
     )
     ORDER BY metric_name.name
-    """  # noqa: S608
+    """
 ).bindparams(bindparam("runs", expanding=True))
 
 

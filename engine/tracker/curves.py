@@ -39,11 +39,11 @@ METRICS_SEEN = """
 """The metrics that runs have: a loose index scan, one seek for each, however many points it has."""
 
 _METRIC_NAMES = text(
-    METRICS_SEEN
+    METRICS_SEEN  # noqa: S608
     + """
     SELECT seen.run_id, metric_name.name FROM seen JOIN metric_name ON metric_name.id = seen.name_id
     ORDER BY metric_name.name
-    """  # noqa: S608
+    """
 ).bindparams(bindparam("runs", expanding=True))
 
 
