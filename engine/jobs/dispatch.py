@@ -21,7 +21,7 @@ from engine.jobs.states import Failed, Queued, Skipped, Starting
 from engine.tracker.provenance import provenance
 from engine.tracker.run_records import Provenance
 from engine.tracker.run_tables import JobRow
-from engine.tracker.runs import provenance_values
+from engine.tracker.run_writing import provenance_values
 from engine.tracker.watch import Watch
 
 TAKE_IN_S = 0.5

@@ -37,7 +37,7 @@ from engine.tracker.run_tables import (
     RunEventRow,
     RunRow,
 )
-from engine.tracker.runs import insert_lineage, insert_results
+from engine.tracker.run_writing import insert_lineage, insert_results
 
 _INSERT_POINTS = "INSERT INTO metric (run_id, name_id, step, seq, at_ms, value) VALUES "
 _POINTS_AT_ONCE = 100

@@ -30,7 +30,8 @@ from engine.tracker.database import Database
 from engine.tracker.encoding import store_text
 from engine.tracker.run_records import Lineage, NewRun
 from engine.tracker.run_tables import JobGroupRow, JobNeedRow, JobRow, RunRow
-from engine.tracker.runs import Runs, insert_run
+from engine.tracker.run_writing import insert_run
+from engine.tracker.runs import Runs
 
 ACTIVE = ("starting", "running", "paused", "cancelling")
 LIVE = ("queued", *ACTIVE)

@@ -25,7 +25,7 @@ from engine.jobs.reconcile import reconcile
 from engine.jobs.records import DEFAULT_GROUP, JobError
 from engine.tracker.run_records import Lineage, NewRun
 from engine.tracker.run_tables import JobNeedRow, JobRow, RunRow
-from engine.tracker.runs import insert_lineage, insert_run
+from engine.tracker.run_writing import insert_lineage, insert_run
 
 NOT_BEGUN = "It had not begun when the database was lost."
 """Why a job is skipped that waited then: whether it was wanted any more is not in its folder."""

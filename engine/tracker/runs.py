@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    Text,
-    and_,
-    delete,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    tuple_,
-    type_coerce,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlalchemy import Connection, Row, delete, func, literal, select, tuple_, update
 from sqlmodel import col
 
 from engine.tracker.curves import metric_names, read_curves
 from engine.tracker.database import Database
-from engine.tracker.encoding import store_text
 from engine.tracker.reading_sql import SQL_SECONDS, read_sql
-from engine.tracker.records import UnknownRun
+from engine.tracker.run_listing import count_runs, filtered, list_runs, result_of
 from engine.tracker.run_records import (
     HEADLINES,
     Artifact,
@@ -47,20 +26,12 @@ from engine.tracker.run_records import (
     Run,
     RunQuery,
     RunSummary,
-    Sort,
 )
-from engine.tracker.run_tables import (
-    ArtifactRow,
-    ExperimentRow,
-    LineageRow,
-    ResultRow,
-    RunRow,
-    TagRow,
-)
+from engine.tracker.run_tables import ArtifactRow, LineageRow, ResultRow, RunRow, TagRow
+from engine.tracker.run_writing import insert_run, insert_tags, require_run
 
 BUCKETS = 400
 """Points that a curve is reduced to unless more are asked for."""
-
 
 ALL_RUNS = RunQuery()
 
@@ -84,13 +55,13 @@ class Runs:
     def tag(self, run_id: int, *names: str) -> None:
         """File a run under these tags; those it has already are kept."""
         with self._database.writing() as connection:
-            _require(connection, run_id)
-            _insert_tags(connection, run_id, names)
+            require_run(connection, run_id)
+            insert_tags(connection, run_id, names)
 
     def untag(self, run_id: int, *names: str) -> None:
         """Take these tags off a run."""
         with self._database.writing() as connection:
-            _require(connection, run_id)
+            require_run(connection, run_id)
             connection.execute(
                 delete(TagRow).where(col(TagRow.run_id) == run_id, col(TagRow.name).in_(names))
             )
@@ -98,7 +69,7 @@ class Runs:
     def note(self, run_id: int, note: str) -> None:
         """Replace a run's note."""
         with self._database.writing() as connection:
-            _require(connection, run_id)
+            require_run(connection, run_id)
             connection.execute(update(RunRow).where(col(RunRow.id) == run_id).values(note=note))
 
     # --- lists ---------------------------------------------------------------------------------------
@@ -118,7 +89,7 @@ class Runs:
         ``after`` a place, or the nearest ``before`` it, or, with ``last``, the final ones. ``skip`` leaves
         out that many next to the place, or to the end.
         """
-        listing = _listing(query)
+        listing = list_runs(query)
         backwards = last or before is not None
         place = tuple_(listing.key, col(RunRow.id))
         selected = listing.select
@@ -133,19 +104,19 @@ class Runs:
             rows = connection.execute(selected.order_by(*order).limit(limit).offset(skip)).all()
             if backwards:
                 rows = rows[::-1]
-            summaries = _summaries(connection, rows, _result_of(query.sort))
+            summaries = _summaries(connection, rows, result_of(query.sort))
         return [((row.sort_key, row.id), summary) for row, summary in zip(rows, summaries, strict=True)]
 
     def count(self, query: RunQuery = ALL_RUNS) -> int:
         """Return how many runs there are: sorted by a result, those that have it."""
-        counted = _filtered(_with_result(select(func.count()).select_from(RunRow), query), query)
+        counted = count_runs(query)
         with self._database.reading() as connection:
             number: int = connection.execute(counted).scalar_one()
             return number
 
     def place(self, run_id: int, query: RunQuery = ALL_RUNS) -> int | None:
         """Return how many runs come before this one in the query's order; None if it is not among them."""
-        listing = _listing(query)
+        listing = list_runs(query)
         with self._database.reading() as connection:
             found = connection.execute(listing.select.where(col(RunRow.id) == run_id)).first()
             if found is None:
@@ -166,7 +137,7 @@ class Runs:
         """Return runs in full, in the order asked for; those that there are none of are left out."""
         wanted = list(dict.fromkeys(run_ids))
         details = (col(getattr(RunRow, name)) for name in _DETAILS)
-        selected = _listing(ALL_RUNS).select.add_columns(*details).where(col(RunRow.id).in_(wanted))
+        selected = list_runs(ALL_RUNS).select.add_columns(*details).where(col(RunRow.id).in_(wanted))
         with self._database.reading() as connection:
             rows = {row.id: row for row in connection.execute(selected)}
             ids = [run_id for run_id in wanted if run_id in rows]
@@ -214,7 +185,7 @@ class Runs:
 
     def result_names(self, query: RunQuery = ALL_RUNS) -> list[str]:
         """Return the names of all results that the runs have, sorted."""
-        asked = _filtered(select(col(RunRow.id)), query)
+        asked = filtered(select(col(RunRow.id)), query)
         named = select(col(ResultRow.name)).where(col(ResultRow.run_id).in_(asked)).distinct()
         with self._database.reading() as connection:
             return list(connection.execute(named.order_by(col(ResultRow.name))).scalars())
@@ -231,86 +202,6 @@ class Runs:
         with self._database.watched():
             return read_sql(self._database.path, statement, limit=limit, seconds=seconds)
 
-
-# --- writing within a transaction --------------------------------------------------------------------
-
-
-def insert_run(connection: Connection, run: NewRun, run_id: int | None = None) -> int:
-    """Insert a run with all that belongs to it and return its id: the one given, or the next."""
-    values: dict[str, Any] = {} if run_id is None else {"id": run_id}
-    values |= {
-        "experiment_id": None if run.experiment is None else experiment_id(connection, run.experiment),
-        "name": run.name,
-        "kind": run.kind,
-        "origin": run.origin.value,
-        "status": run.status,
-        "created_at": run.created_at or datetime.now(UTC),
-        "started_at": run.started_at,
-        "ended_at": run.ended_at,
-        "cost_usd": run.cost_usd,
-        "params": json.dumps(run.params),
-        "summary": json.dumps(run.summary),
-        "source": run.source,
-        "note": run.note,
-        **provenance_values(run.provenance),
-    }
-    run_id = connection.execute(insert(RunRow).values(values)).inserted_primary_key[0]  # type: ignore[index]
-    assert isinstance(run_id, int)
-    insert_results(connection, run_id, run.results)
-    insert_lineage(connection, run_id, run.lineage)
-    _insert_tags(connection, run_id, run.tags)
-    return run_id
-
-
-def provenance_values(provenance: Provenance) -> dict[str, Any]:
-    """Return the columns of the run table that say where and with what it ran."""
-    return {
-        "host": provenance.host,
-        "git_revision": provenance.git_revision,
-        "git_dirty": provenance.git_dirty,
-        "packages": json.dumps(dict(provenance.packages)),
-        "seeds": json.dumps(dict(provenance.seeds)),
-    }
-
-
-def experiment_id(connection: Connection, name: str) -> int:
-    """Return the experiment's id; make it where there is none of that name."""
-    new = insert_or(ExperimentRow).values(name=name, note="", created_at=datetime.now(UTC))
-    connection.execute(new.on_conflict_do_nothing())
-    found = select(col(ExperimentRow.id)).where(col(ExperimentRow.name) == name)
-    return connection.execute(found).scalar_one()  # type: ignore[return-value]
-
-
-def insert_results(connection: Connection, run_id: int, results: Iterable[Result]) -> None:
-    """Insert results; one of the same name is replaced. Values that are not numbers are left out."""
-    for result in results:
-        if math.isnan(result.value):
-            continue
-        values = {"value": result.value, "n": result.n, "low": result.low, "high": result.high}
-        new = insert_or(ResultRow).values(run_id=run_id, name=result.name, **values)
-        connection.execute(new.on_conflict_do_update(set_=values))
-
-
-def insert_lineage(connection: Connection, run_id: int, lineage: Iterable[Lineage]) -> None:
-    """Insert what a run was made from; what is there of the same role and name is replaced."""
-    for used in lineage:
-        values = {"sha256": used.sha256, "parent_id": used.parent_id}
-        new = insert_or(LineageRow).values(run_id=run_id, role=used.role, name=used.name, **values)
-        connection.execute(new.on_conflict_do_update(set_=values))
-
-
-def _insert_tags(connection: Connection, run_id: int, names: Iterable[str]) -> None:
-    for name in names:
-        new = insert_or(TagRow).values(run_id=run_id, name=name)
-        connection.execute(new.on_conflict_do_nothing())
-
-
-def _require(connection: Connection, run_id: int) -> None:
-    if connection.execute(select(col(RunRow.id)).where(col(RunRow.id) == run_id)).first() is None:
-        raise UnknownRun(run_id)
-
-
-# --- reading within a transaction --------------------------------------------------------------------
 
 _DETAILS = ("params", "host", "git_revision", "git_dirty", "packages", "seeds", "summary", "source", "note")
 
@@ -352,90 +243,6 @@ def _children(connection: Connection, run_ids: Sequence[int]) -> dict[int, list[
     for row in connection.execute(made.distinct().order_by(col(LineageRow.run_id))):
         found[row.parent_id].append(row.run_id)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    select: Select[Any]
-    key: Any
-
-
-def _listing(query: RunQuery) -> _Listing:
-    key: Any = col(ResultRow.value) if _result_of(query.sort) is not None else _KEYS[Sort(query.sort)]
-    selected: Any = select(
-        col(RunRow.id),
-        col(RunRow.name),
-        col(RunRow.kind),
-        col(RunRow.origin),
-        col(RunRow.status),
-        col(ExperimentRow.name).label("experiment"),
-        col(RunRow.created_at),
-        col(RunRow.started_at),
-        col(RunRow.ended_at),
-        col(RunRow.cost_usd),
-        key.label("sort_key"),
-    ).join_from(RunRow, ExperimentRow, col(ExperimentRow.id) == col(RunRow.experiment_id), isouter=True)
-    return _Listing(_filtered(_with_result(selected, query), query), key)
-
-
-def _result_of(sort: str) -> str | None:
-    """Return the name of the result that a list is sorted by, or None."""
-    name = sort.removeprefix("result:")
-    return None if name == sort else name
-
-
-def _with_result(selected: Select[Any], query: RunQuery) -> Select[Any]:
-    """Leave out the runs without the result that is sorted by, and have its value at hand."""
-    name = _result_of(query.sort)
-    if name is None:
-        return selected
-    return selected.join(
-        ResultRow, and_(col(ResultRow.run_id) == col(RunRow.id), col(ResultRow.name) == name)
-    )
-
-
-_KEYS: dict[Sort, Any] = {
-    Sort.ID: col(RunRow.id),
-    Sort.NAME: col(RunRow.name),
-    Sort.KIND: col(RunRow.kind),
-    Sort.STATUS: col(RunRow.status),
-    Sort.STARTED: func.coalesce(type_coerce(col(RunRow.started_at), Text), ""),
-    Sort.COST: func.coalesce(col(RunRow.cost_usd), -1.0),
-}
-
-
-def _filtered(selected: Select[Any], query: RunQuery) -> Select[Any]:
-    for column, wanted in (
-        (RunRow.kind, query.kind),
-        (RunRow.status, query.status),
-        (RunRow.origin, query.origin.value if query.origin else None),
-    ):
-        if wanted is not None:
-            selected = selected.where(col(column) == wanted)
-    if query.experiment is not None:
-        named = select(col(ExperimentRow.id)).where(
-            _contains(ExperimentRow.name, query.experiment.casefold())
-        )
-        selected = selected.where(col(RunRow.experiment_id).in_(named))
-    if query.tag is not None:
-        filed = select(col(TagRow.run_id)).where(col(TagRow.name) == query.tag)
-        selected = selected.where(col(RunRow.id).in_(filed))
-    for word in query.words:
-        in_experiment = select(col(ExperimentRow.id)).where(_contains(ExperimentRow.name, word))
-        in_tags = select(col(TagRow.run_id)).where(_contains(TagRow.name, word))
-        selected = selected.where(
-            or_(
-                _contains(RunRow.name, word),
-                _contains(RunRow.kind, word),
-                col(RunRow.experiment_id).in_(in_experiment),
-                col(RunRow.id).in_(in_tags),
-            )
-        )
-    return selected
-
-
-def _contains(column: Any, folded: str) -> ColumnElement[bool]:
-    return func.contains_folded(type_coerce(col(column), Text), store_text(folded))
 
 
 def _summaries(
