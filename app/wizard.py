@@ -13,11 +13,13 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from weakref import WeakSet
 
 from textual._path import CSSPathType
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import CommandPalette, Provider
+from textual.events import Key
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -102,6 +104,7 @@ class WizardApp(App[None]):
         self._open_store = open_store
         self._model_finder = model_finder
         self._last_gate = LastGate()
+        self._sent_on: WeakSet[Key] = WeakSet()
         self._undo_signals: Callable[[], None] | None = None
         for theme in THEMES:
             self.register_theme(theme)
@@ -170,6 +173,15 @@ class WizardApp(App[None]):
             self._undo_signals()
         self.guards.close()
         self.records.close()
+
+    def on_key(self, event: Key) -> None:
+        """Have what was typed ahead, before a command gave the focus to an input, arrive there in order."""
+        focused = self.screen.focused
+        if focused is not None and focused.check_consume_key("a", "a") and event not in self._sent_on:
+            event.prevent_default()
+            again = Key(event.key, event.character)
+            self._sent_on.add(again)
+            focused._forward_event(again)
 
     # --- actions -------------------------------------------------------------------------------------
 

@@ -9,23 +9,21 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.timer import Timer
 
 from app.actions import Where, actions, bindings
 from app.run_list import RunList
 from app.safe_text import one_line
 from app.screens.live import LiveScreen
 from app.widgets.bars import KeyBar, TopBar
+from app.widgets.filter_input import FilterInput
 from app.widgets.paged_table import PagedTable
 from app.widgets.run_columns import SORTS, run_columns, sort_column
 from app.widgets.run_details import RunDetails
-from app.widgets.safe_input import SafeInput
 from engine.tracker.run_records import RunQuery, RunSummary, Sort
 
 _LETTERS = "ABCDEF"
 _WIDE, _SHORT = 120, 30
 _AGE_S = 30.0
-_TYPING_S = 0.15
 _SORT_NAME = 24
 
 
@@ -39,7 +37,7 @@ class ExperimentsScreen(LiveScreen):
     def __init__(self) -> None:
         super().__init__()
         self.top = TopBar("experiments")
-        self.words = SafeInput(id="filter", placeholder="Words, or kind: status: origin: exp: tag:")
+        self.words = FilterInput("Words, or kind: status: origin: exp: tag:")
         self.table: PagedTable[RunSummary] = PagedTable(
             run_columns(0), key=lambda run: run.id, id="runs", empty="No runs yet."
         )
@@ -49,7 +47,6 @@ class ExperimentsScreen(LiveScreen):
         self.marked: list[int] = []
         self.full = False
         self._former: list[int] = []
-        self._typing: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield self.top
@@ -61,7 +58,6 @@ class ExperimentsScreen(LiveScreen):
         yield self.key_bar
 
     def on_mount(self) -> None:
-        self.words.display = False
         self.set_interval(_AGE_S, self._grow_older)
         self._show_settings()
 
@@ -124,26 +120,14 @@ class ExperimentsScreen(LiveScreen):
 
     def do_filter_runs(self) -> None:
         self._leave_full()
-        self.words.display = True
-        self.set_focus(self.words)  # at once: what is typed right after is text, and no command
+        self.words.open()
 
-    @on(SafeInput.Changed)
-    def _typed(self) -> None:
-        if self._typing is not None:
-            self._typing.stop()
-        self._typing = self.set_timer(_TYPING_S, self._filter)
-
+    @on(FilterInput.Asked)
     def _filter(self) -> None:
         self._ask(self.words.value, self.runs_asked.sort, self.runs_asked.descending)
 
-    @on(SafeInput.Submitted)
-    def _entered(self) -> None:
-        self.words.display = bool(self.words.value)
-        self.set_focus(self.table)
-
-    def _clear_filter(self) -> None:
-        self.words.display = False
-        self.words.value = ""
+    @on(FilterInput.Left)
+    def _filtered(self) -> None:
         self.set_focus(self.table)
 
     def do_sort_runs(self) -> None:
@@ -215,7 +199,7 @@ class ExperimentsScreen(LiveScreen):
         elif self.full:
             self._leave_full()
         else:
-            self._clear_filter()
+            self.words.close()
 
     def _leave_full(self) -> None:
         self.full = False
@@ -273,8 +257,8 @@ class ExperimentsScreen(LiveScreen):
             return
         if index is None:
             self.app.notify(f"Run {run_id} is not among those listed: all are listed now, by number.")
-            with self.prevent(SafeInput.Changed):
-                self._clear_filter()
+            with self.words.prevent(FilterInput.Changed):
+                self.words.close()
             self.runs_asked = RunQuery()
         self._list(key=run_id)
 

@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
 from textual.worker import WorkType
 
@@ -26,10 +25,10 @@ from app.records import Store
 from app.screens import job_verbs as verbs
 from app.screens.live import LiveScreen
 from app.widgets.bars import KeyBar, TopBar
+from app.widgets.filter_input import FilterInput
 from app.widgets.job_columns import job_columns
 from app.widgets.job_panel import VIEWS, JobPanel
 from app.widgets.paged_table import PagedTable
-from app.widgets.safe_input import SafeInput
 from engine.jobs.records import DEFAULT_GROUP, JobSummary
 
 _TALL, _WIDE = 32, 120
@@ -39,7 +38,6 @@ _REST = 10
 
 _EMPTY = "No jobs yet. n queues one."
 _SECOND_S, _AGE_S = 1.0, 30.0
-_TYPING_S = 0.15
 
 
 class _Rows:
@@ -69,7 +67,7 @@ class JobsScreen(LiveScreen):
     def __init__(self) -> None:
         super().__init__()
         self.top = TopBar("jobs")
-        self.words = SafeInput(id="filter", placeholder="Words of name, kind, state or group")
+        self.words = FilterInput("Words of name, kind, state or group")
         self.table: PagedTable[JobLine] = PagedTable(
             job_columns(0), key=lambda line: line.job.id, id="jobs", empty=_EMPTY
         )
@@ -87,7 +85,6 @@ class JobsScreen(LiveScreen):
         self._silent: dict[int, str] = {}
         self._attended = self._listed = False
         self._rest_until = self._view_rest_until = 0.0
-        self._typing: Timer | None = None
 
     @property
     def reader(self) -> JobBoard:
@@ -107,7 +104,6 @@ class JobsScreen(LiveScreen):
         yield self.key_bar
 
     def on_mount(self) -> None:
-        self.words.display = False
         self.about.display = False
         self.set_interval(_SECOND_S, self._tick)
         self.set_interval(_AGE_S, self.table.redraw)
@@ -315,9 +311,7 @@ class JobsScreen(LiveScreen):
         if self.part != "queue":
             self.go_to("queue")
         else:
-            self.words.display = False
-            self.words.value = ""
-            self.set_focus(self.table)
+            self.words.close()
 
     def do_next_job(self) -> None:
         self.table.choose(self.table.cursor + 1)
@@ -350,18 +344,14 @@ class JobsScreen(LiveScreen):
 
     def do_filter_jobs(self) -> None:
         self.go_to("queue")
-        self.words.display = True
-        self.set_focus(self.words)  # at once: what is typed right after is text, and no command
+        self.words.open()
 
-    @on(SafeInput.Changed, "#filter")
-    def _typed(self) -> None:
-        if self._typing is not None:
-            self._typing.stop()
-        self._typing = self.set_timer(_TYPING_S, self.look_anew)
+    @on(FilterInput.Asked)
+    def _asked(self) -> None:
+        self.look_anew()
 
-    @on(SafeInput.Submitted, "#filter")
-    def _entered(self) -> None:
-        self.words.display = bool(self.words.value)
+    @on(FilterInput.Left)
+    def _filtered(self) -> None:
         self.set_focus(self.table)
 
     # --- verbs ---------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -131,6 +133,20 @@ async def test_a_filter_narrows_the_list_while_one_types_and_escape_clears_it(
         assert not screen.words.display
         await pilot.press("escape")
         await sees(pilot, "This is the list.")
+
+
+async def test_a_filter_typed_in_one_burst_is_text_and_no_command(tmp_path: Path, tracker: Tracker) -> None:
+    for name in ("uncommon", "uncommon too", "other"):
+        add(tracker, name)
+    async with experiments(tmp_path, runs=3) as (pilot, screen):
+        for character in "/uncommon\r":
+            pilot.app.post_message(
+                Key(_character_to_key(character) if character != "\r" else "enter", character)
+            )
+        await until(pilot, lambda: screen.table.count == 2)
+        assert screen.words.value == "uncommon"
+        assert pilot.app.screen is screen
+        assert screen.table.has_focus
 
 
 async def test_runs_are_sorted_by_any_column_or_result(tmp_path: Path, tracker: Tracker) -> None:
