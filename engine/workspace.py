@@ -51,7 +51,8 @@ def find_workspace(
     """
     base = _start(start)
     home = _nearest_with_policies(base)
-    db_path = _asked_db(base, db, env) or (home or _data_folder()) / DATABASE
+    # Whoever comes by a link works on the same file, with the same runs beside it, as everybody else.
+    db_path = (_asked_db(base, db, env) or (home or _data_folder()) / DATABASE).resolve()
     policies_path = _asked_policies(base, policies, env) or (
         home / "policies" if home else shipped_policies()
     )

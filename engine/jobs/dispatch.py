@@ -67,17 +67,23 @@ class _Room:
     limits: dict[str, int]
     used: dict[str, int]
     accelerators: int
-    accelerators_used: int
+    free: int
 
-    def fits(self, group: str, accelerators: int) -> bool:
-        places = self.limits.get(group, AT_ONCE) - self.used.get(group, 0)
-        return places > 0 and (
-            accelerators == 0 or accelerators <= self.accelerators - self.accelerators_used
-        )
+    def take(self, group: str, accelerators: int) -> bool:
+        """Take a place and accelerators, if there are as many.
 
-    def take(self, group: str, accelerators: int) -> None:
-        self.used[group] = self.used.get(group, 0) + 1
-        self.accelerators_used += accelerators
+        Where a job has a place and too few accelerators are free, these are kept for it: otherwise small
+        jobs could pass a large one for ever.
+        """
+        used = self.used.get(group, 0)
+        if used >= self.limits.get(group, AT_ONCE):
+            return False
+        if accelerators > self.free:
+            self.free = 0
+            return False
+        self.used[group] = used + 1
+        self.free -= accelerators
+        return True
 
 
 class Dispatcher:
@@ -135,19 +141,16 @@ class Dispatcher:
             if not ready:
                 return []
             in_use = connection.execute(_IN_USE).all()
-        room = _Room(
-            {group.name: group.at_once for group in self._jobs.groups()},
-            {name: count for name, count, _ in in_use},
-            accelerator_count(),
-            sum(accelerators for *_, accelerators in in_use),
-        )
+        limits = {group.name: group.at_once for group in self._jobs.groups()}
+        used = {name: count for name, count, _ in in_use}
+        accelerators = accelerator_count()
+        room = _Room(limits, used, accelerators, max(0, accelerators - sum(taken for *_, taken in in_use)))
         chosen = []
         for row in ready:
             if row.accelerators > room.accelerators:
                 said = f"It needs {row.accelerators} accelerators; this machine has {room.accelerators}."
                 self._say(row.id, row.reason, said)
-            elif room.fits(row.group_name, row.accelerators):
-                room.take(row.group_name, row.accelerators)
+            elif room.take(row.group_name, row.accelerators):
                 chosen.append((row.id, row.attempt))
         return self._start(chosen)
 

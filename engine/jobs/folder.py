@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +47,8 @@ class Exit:
         """The state that this end means."""
         if self.signal is not None:
             return Killed(self.signal)
+        if self.cancelled is not None and not self.exit_code:
+            return Killed(signal.SIGTERM)  # it was asked to end, and did so in good order: it is not done
         return Failed(self.exit_code) if self.exit_code else Succeeded()
 
 
@@ -94,7 +97,7 @@ class RunFolder:
         }
         try:
             (self.path / supervisor.SPEC).write_text(json.dumps(content))
-            self.ask(supervisor.RUN)
+            self.ask(1, supervisor.RUN)
         except BaseException:
             shutil.rmtree(self.path, ignore_errors=True)
             raise
@@ -111,20 +114,28 @@ class RunFolder:
             raise ValueError("not an object")
         return content
 
-    def ask(self, what: str) -> None:
-        """Tell the supervisor what is wanted: one of its RUN, PAUSE, CANCEL_KEEP, CANCEL_DISCARD."""
-        line = what.encode().ljust(supervisor.CONTROL_SIZE)
+    def ask(self, attempt: int, what: str) -> None:
+        """Tell an attempt's supervisor what is wanted: its RUN, PAUSE, CANCEL_KEEP or CANCEL_DISCARD."""
+        line = f"{attempt} {what}".encode().ljust(supervisor.CONTROL_SIZE)
         descriptor = os.open(self.path / supervisor.CONTROL, os.O_CREAT | os.O_WRONLY, 0o600)
         try:
             os.pwrite(descriptor, line, 0)
         finally:
             os.close(descriptor)
 
-    def asked(self) -> str:
-        """Return what was last asked for."""
+    def asked(self, attempt: int) -> str:
+        """Return what was last asked of an attempt."""
         with suppress(OSError):
-            return (self.path / supervisor.CONTROL).read_text().strip()
+            line = (self.path / supervisor.CONTROL).read_text(errors="replace")
+            number, _, what = line.strip().partition(" ")
+            if number == str(attempt):
+                return what
         return supervisor.RUN
+
+    def discard(self) -> None:
+        """Remove the checkpoint, where no supervisor is there to do it."""
+        with suppress(OSError, ValueError):
+            supervisor.discard_checkpoint(str(self.path), self.spec().get("checkpoint", ()))
 
     def launch(self, attempt: int) -> None:
         """Start the supervisor. The lock is held from before this returns until all of the run is gone.
@@ -175,7 +186,7 @@ class RunFolder:
         try:
             lock = os.open(self.path / supervisor.LOCK, os.O_RDWR)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
                 return False
             raise
         try:

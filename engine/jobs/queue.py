@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from engine.jobs.job_rows import change, insert_job, jobs_selected, stored_state
 from engine.jobs.kinds import kind_named, refuse_secrets
 from engine.jobs.records import Estimate, Group, JobError, JobSpec, JobSummary
 from engine.jobs.states import Cancelling, Paused, Queued, Running, Skipped, Starting, Succeeded
+from engine.jobs.supervisor import secrets_of
 from engine.tracker.database import Database
 from engine.tracker.encoding import store_text
 from engine.tracker.run_records import Lineage, NewRun
@@ -39,6 +40,11 @@ AT_ONCE = 1
 """How many jobs of a group run at once unless somebody says otherwise."""
 
 _HUGE = 10**9
+
+_NO_PROGRESS = {
+    **dict.fromkeys(("phase", "unit"), ""),
+    **dict.fromkeys(("done", "total", "rate", "progressed_at_ms")),
+}
 
 _KEPT_VARIABLES = (
     "PATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "HF_HOME", "OLLAMA_HOST",
@@ -195,7 +201,7 @@ class Jobs:
                 "retry_of": retry_of,
                 "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
             }
-            variables = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+            variables = kept_variables(os.environ)
             if self._policies is not None:
                 variables["WIZARD_POLICIES"] = str(self._policies)
             variables |= kind.environment(params)
@@ -204,7 +210,6 @@ class Jobs:
                     argv, cwd=str(cwd.absolute()), checkpoint=kind.checkpoint, env=variables, about=about
                 )
             except OSError as error:
-                shutil.rmtree(folder.path, ignore_errors=True)
                 raise JobError(
                     f"The job's folder {folder.path} cannot be written: {error.strerror or error}. "
                     "Nothing was queued.",
@@ -247,7 +252,7 @@ class Jobs:
         What keeps its checkpoint may still be told to discard it, not the reverse.
         """
         with self.database.writing() as connection:
-            state, _ = stored_state(connection, run_id)
+            state, attempt = stored_state(connection, run_id)
             if state.over:
                 raise JobError(f"Job {run_id} is over already: it is {state.name}.")
             if isinstance(state, Cancelling):
@@ -259,32 +264,35 @@ class Jobs:
                 asked = {"cancel": "keep" if keep else "discard"}
                 ended = {"ended_at": datetime.now(UTC)}
                 change(connection, run_id, Skipped("It was cancelled in the queue."), run=ended, job=asked)
-                return
-            change(connection, run_id, Cancelling(keep))
-        self._tell(run_id, supervisor.CANCEL_KEEP if keep else supervisor.CANCEL_DISCARD)
+            else:
+                change(connection, run_id, Cancelling(keep))
+        if not isinstance(state, Queued):
+            self._tell(run_id, attempt, supervisor.CANCEL_KEEP if keep else supervisor.CANCEL_DISCARD)
+        elif not keep:
+            self.folder(run_id).discard()
 
     def pause(self, run_id: int) -> None:
         """Stop a running job where it is, in memory."""
         with self.database.writing() as connection:
-            state, _ = stored_state(connection, run_id)
+            state, attempt = stored_state(connection, run_id)
             if isinstance(state, Queued | Starting):
                 raise JobError(
                     f"Job {run_id} is not running yet.",
                     "Cancel it, or hold its group with a limit of 0.",
                 )
             change(connection, run_id, Paused())
-        self._tell(run_id, supervisor.PAUSE)
+        self._tell(run_id, attempt, supervisor.PAUSE)
 
     def resume(self, run_id: int) -> None:
         """Let a paused job go on; start one that was interrupted again, where it can go on."""
         with self.database.writing() as connection:
-            state, _ = stored_state(connection, run_id)
+            state, attempt = stored_state(connection, run_id)
             if isinstance(state, Paused):
                 change(connection, run_id, Running())
             elif not state.over:
                 raise JobError(f"Job {run_id} is {state.name}: there is nothing to resume.")
         if isinstance(state, Paused):
-            self._tell(run_id, supervisor.RUN)
+            self._tell(run_id, attempt, supervisor.RUN)
             return
         job = self.job(run_id)
         if not isinstance(state, Succeeded) and not kind_named(job.kind).resumable:
@@ -305,15 +313,18 @@ class Jobs:
                 raise JobError(f"Job {run_id} has succeeded.", "Run it anew, as a job of its own.")
             if not state.over:
                 raise JobError(f"Job {run_id} is {state.name}: it has not ended.")
+            attempt += 0 if isinstance(state, Skipped) else 1
+            if _cancel_of(connection, run_id) == "discard":
+                folder.discard()
             try:
                 folder.spec()
-                folder.ask(supervisor.RUN)
+                folder.ask(attempt, supervisor.RUN)
             except (OSError, ValueError) as error:
                 raise JobError(
                     f"The folder of job {run_id} cannot be used: {error}.",
                     "Run it anew, as a job of its own.",
                 ) from error
-            _requeue(connection, run_id, attempt + (0 if isinstance(state, Skipped) else 1))
+            _requeue(connection, run_id, attempt)
 
     def again(self, run_id: int) -> int:
         """Queue a new job like this one and return its id."""
@@ -339,9 +350,16 @@ class Jobs:
             new = insert_or(JobGroupRow).values(name=name, at_once=at_once)
             connection.execute(new.on_conflict_do_update(set_={"at_once": at_once}))
 
-    def _tell(self, run_id: int, what: str) -> None:
+    def _tell(self, run_id: int, attempt: int, what: str) -> None:
         with suppress(OSError):
-            self.folder(run_id).ask(what)
+            self.folder(run_id).ask(attempt, what)
+
+
+def kept_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what a job keeps of the environment, without what a secret is a part of."""
+    secrets = secrets_of(dict(environment)).values()
+    kept = {name: environment[name] for name in _KEPT_VARIABLES if name in environment}
+    return {name: value for name, value in kept.items() if not any(secret in value for secret in secrets)}
 
 
 def _refuse_huge(*numbers: int) -> None:
@@ -356,14 +374,22 @@ def _refuse_nameless(group: str) -> None:
         raise JobError("A group has a name.")
 
 
+def _cancel_of(connection: Connection, run_id: int) -> str | None:
+    found = select(col(JobRow.cancel)).where(col(JobRow.run_id) == run_id)
+    return connection.execute(found).scalar_one()
+
+
 def _requeue(connection: Connection, run_id: int, attempt: int) -> None:
     """Queue a job again, and those that were skipped because they need it."""
-    anew = {"attempt": attempt, "cancel": None, "reason": ""}
-    change(connection, run_id, Queued(), run={"started_at": None, "ended_at": None}, job=anew)
-    for waiting in connection.execute(_SKIPPED_FOR, {"run": run_id}).scalars().all():
-        state, its_attempt = stored_state(connection, waiting)
-        if isinstance(state, Skipped):  # by another of its needs, it may be back already
-            _requeue(connection, waiting, its_attempt)
+    left = [(run_id, attempt)]
+    while left:
+        run_id, attempt = left.pop()
+        anew = {"attempt": attempt, "cancel": None, "reason": "", **_NO_PROGRESS}
+        change(connection, run_id, Queued(), run={"started_at": None, "ended_at": None}, job=anew)
+        for waiting in connection.execute(_SKIPPED_FOR, {"run": run_id}).scalars().all():
+            state, its_attempt = stored_state(connection, waiting)
+            if isinstance(state, Skipped):
+                left.append((waiting, its_attempt))
 
 
 def _with_words(query: Any, words: Sequence[str]) -> Any:

@@ -54,7 +54,7 @@ def rebuild(jobs: Jobs) -> Rebuilt:
         folder = jobs.folder(run_id)
         try:
             about = _about(folder, run_id)
-        except (OSError, ValueError, KeyError, TypeError, JobError) as error:
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, JobError) as error:
             unreadable[folder.path.name] = str(error) or type(error).__name__
             continue
         with jobs.database.writing() as connection:
@@ -106,7 +106,7 @@ def _about(folder: RunFolder, run_id: int) -> dict[str, Any]:
 def _insert(connection: Connection, run_id: int, about: Mapping[str, Any], folder: RunFolder) -> None:
     """Insert the rows of a job, in a state that `reconcile` takes further."""
     attempt = _attempt(folder)
-    asked = folder.asked()
+    asked = supervisor.RUN if attempt is None else folder.asked(attempt)
     status, cancel, reason = "starting", None, ""
     if attempt is None:
         status, reason = "skipped", NOT_BEGUN

@@ -18,6 +18,7 @@ from engine.jobs.folder import Exit, RunFolder
 from engine.jobs.ingest import ingest
 from engine.jobs.job_rows import change, state_of, stored_state
 from engine.jobs.queue import ACTIVE, Jobs
+from engine.jobs.records import JobError
 from engine.jobs.states import Cancelling, JobState, Lost, Paused, Queued, Running, Skipped, Starting
 from engine.tracker.run_tables import JobRow, RunRow
 
@@ -25,6 +26,7 @@ _ACTIVE = (
     select(
         col(RunRow.id),
         col(RunRow.status),
+        col(RunRow.started_at),
         col(JobRow.attempt),
         col(JobRow.cancel),
         col(JobRow.exit_code),
@@ -35,6 +37,8 @@ _ACTIVE = (
     .where(col(RunRow.status).in_(ACTIVE))
     .order_by(col(RunRow.id))
 )
+
+_GONE = "Its folder was removed, or is that of another attempt: how it ended cannot be told."
 
 
 def reconcile(jobs: Jobs, *, scheduling: bool = False, take_in: bool = True) -> list[int]:
@@ -49,11 +53,20 @@ def reconcile(jobs: Jobs, *, scheduling: bool = False, take_in: bool = True) -> 
     """
     with jobs.database.reading() as connection:
         rows: list[Any] = list(connection.execute(_ACTIVE))
-    return [row.id for row in rows if _settle(jobs, row.id, state_of(row), row.attempt, scheduling, take_in)]
+    return [row.id for row in rows if _under_way(jobs, row, scheduling, take_in)]
 
 
-def _settle(jobs: Jobs, run_id: int, state: JobState, attempt: int, scheduling: bool, take_in: bool) -> bool:
+def _under_way(jobs: Jobs, row: Any, scheduling: bool, take_in: bool) -> bool:
+    """Bring one job up to date; one of which nothing can be told now does not hold up the others."""
+    try:
+        return _settle(jobs, row, scheduling, take_in)
+    except (OSError, JobError):
+        return True
+
+
+def _settle(jobs: Jobs, row: Any, scheduling: bool, take_in: bool) -> bool:
     """Bring one job up to date; return whether it still is under way."""
+    run_id, state, attempt = row.id, state_of(row), row.attempt
     folder = jobs.folder(run_id)
     # In this order: one that was launched before it is seen not to live has ended since.
     launched = folder.launched(attempt)
@@ -62,25 +75,29 @@ def _settle(jobs: Jobs, run_id: int, state: JobState, attempt: int, scheduling: 
             ingest(jobs.database, folder.events, run_id)
         if isinstance(state, Starting):
             _store(jobs, run_id, state, attempt, Running(), started_at=datetime.now(UTC))
-        _remind(folder, state)
+        _remind(folder, attempt, state)
         return True
     end = folder.exit(attempt)
-    if end is None and not launched:
-        if not scheduling:
-            return True
-        cancelled = isinstance(state, Cancelling)
-        unstarted = Skipped("It was cancelled before it was started.") if cancelled else Queued()
-        _store(jobs, run_id, state, attempt, unstarted)
-        return False
-    ingest(jobs.database, folder.events, run_id, ended=True)
-    if end is None:
-        _store(jobs, run_id, state, attempt, Lost(), ended_at=datetime.now(UTC))
-    else:
+    if end is not None:
+        ingest(jobs.database, folder.events, run_id, ended=True)
         _store_end(jobs, run_id, state, attempt, end)
+        return False
+    if not launched and not (scheduling and jobs.runs_folder.is_dir()):
+        return True
+    if launched or row.started_at is not None:
+        ingest(jobs.database, folder.events, run_id, ended=True)
+        told = {} if launched else {"reason": _GONE}
+        _store(jobs, run_id, state, attempt, Lost(), job=told, ended_at=datetime.now(UTC))
+    elif isinstance(state, Cancelling):
+        _store(jobs, run_id, state, attempt, Skipped("It was cancelled before it was started."))
+    else:
+        _store(jobs, run_id, state, attempt, Queued())
+    if state == Cancelling(keep=False):
+        folder.discard()
     return False
 
 
-def _remind(folder: RunFolder, state: JobState) -> None:
+def _remind(folder: RunFolder, attempt: int, state: JobState) -> None:
     """Tell the supervisor what is wanted, where whoever stored it did not come to that.
 
     A job that was told to end is left to it: that may have found no room in the database.
@@ -92,10 +109,10 @@ def _remind(folder: RunFolder, state: JobState) -> None:
             wanted = supervisor.PAUSE
         case _:
             wanted = supervisor.RUN
-    asked = folder.asked()
+    asked = folder.asked(attempt)
     if asked != wanted and not (asked in supervisor.CANCEL and wanted not in supervisor.CANCEL):
         with suppress(OSError):
-            folder.ask(wanted)
+            folder.ask(attempt, wanted)
 
 
 def _store_end(jobs: Jobs, run_id: int, state: JobState, attempt: int, end: Exit) -> None:

@@ -143,8 +143,8 @@ class Alarm:
                 pass
 
 
-def work(db: Path, runs: Path, alarm: Alarm) -> None:
-    """Start what may start until nothing is left, or until told to leave.
+def work(db: Path, runs: Path, alarm: Alarm) -> bool:
+    """Start what may start until nothing is left, or until told to leave; False if that is not ours to do.
 
     Where the database cannot be used, it is given up and opened again, until it can.
     """
@@ -156,13 +156,14 @@ def work(db: Path, runs: Path, alarm: Alarm) -> None:
         try:
             with open_tracker(db) as tracker:
                 if tracker.read_only:
-                    return
+                    return False
                 with closing(Dispatcher(Jobs(tracker.database, runs))) as dispatcher:
                     _dispatch(dispatcher, alarm)
-                    return
+                    return True
         except TrackerError as error:
             print(error, file=sys.stderr, flush=True)
             alarm.wait(TROUBLE_S)
+    return True
 
 
 def _dispatch(dispatcher: Dispatcher, alarm: Alarm) -> None:
@@ -184,9 +185,8 @@ def main(db: Path, runs: Path) -> None:
     alarm = Alarm()
     while not alarm.told_to_leave:
         with the_lock(db) as is_ours:
-            if not is_ours:
+            if not is_ours or not work(db, runs, alarm):
                 return
-            work(db, runs, alarm)
         if not anything_left(db):
             return
 

@@ -11,7 +11,7 @@ long as the guardian lives, the number of the group cannot come to mean a strang
 without an ``exit.json`` means: lost, and nothing of it is left running. Processes that have left the group
 are known, where there is a ``/proc``, by the run's folder in their environment.
 
-What is asked of the job is in ``control``, one line that is overwritten in place: that needs no room on
+What is asked of an attempt is in ``control``, one line that is overwritten in place: that needs no room on
 a full disk. The worker's output comes through a pipe, so that a full disk cannot fail the worker either,
 and so that the values of secret environment variables never reach the log.
 """
@@ -28,6 +28,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterable
 
 SPEC, CONTROL, LOCK, STARTED, EXIT = "spec.json", "control", "job.lock", "started.json", "exit.json"
 OUTPUT, EVENTS = "output.log", "events.jsonl"
@@ -35,6 +36,7 @@ OUTPUT, EVENTS = "output.log", "events.jsonl"
 CONTROL_SIZE = 32
 """Bytes of the control file: always these many, so that overwriting it takes no room."""
 
+# Each after the number of the attempt that it is meant for: what is told late means no other.
 RUN, PAUSE, CANCEL_KEEP, CANCEL_DISCARD = "run", "pause", "cancel keep", "cancel discard"
 CANCEL = (CANCEL_KEEP, CANCEL_DISCARD)
 
@@ -92,15 +94,22 @@ class Redactor:
         """Return what can be written by now; the beginning of what may become a secret is held back."""
         if self._any is None:
             return data
-        data = self._any.sub(self._replacement, self._held + data)
+        data = self._held + data
         cut = len(data) - self._begun(data)
+        written, done = b"", 0
+        for found in self._any.finditer(data):
+            if found.start() >= cut:
+                break
+            written += data[done : found.start()] + self._replacement(found)
+            done = found.end()
+        cut = max(cut, done)
         self._held = data[cut:]
-        return data[:cut]
+        return written + data[done:cut]
 
     def flush(self) -> bytes:
         """Return what was held back: nothing follows."""
         held, self._held = self._held, b""
-        return held
+        return self._any.sub(self._replacement, held) if self._any else held
 
     def _replacement(self, found: re.Match[bytes]) -> bytes:
         return f"[secret {self._names[found[0]]}]".encode()
@@ -145,14 +154,30 @@ class _Log:
         return len(data)
 
 
-def kill_marked(folder: str) -> None:
-    """Kill every process that carries the run's folder in its environment, whatever its group."""
+def discard_checkpoint(folder: str, names: Iterable[str]) -> None:
+    """Remove files and folders of a run, by name, as far as that can be done."""
+    for name in names:
+        path = os.path.join(folder, name)  # noqa: PTH118
+        if os.path.isdir(path):  # noqa: PTH112
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # noqa: PTH108
+
+
+def marked(folder: str) -> list[int]:
+    """Return all processes that carry the run's folder in their environment, whatever their group."""
     mark = f"\0{RUN_DIR}={folder}\0".encode(errors="surrogateescape")
+    return [pid for pid in _processes() if pid != os.getpid() and mark in _environment(pid)]
+
+
+def kill_marked(folder: str) -> None:
+    """Kill every process that carries the run's folder in its environment."""
     for _ in range(_ROUNDS):
-        marked = [pid for pid in _processes() if pid != os.getpid() and mark in _environment(pid)]
-        if not marked:
+        left = marked(folder)
+        if not left:
             return
-        for pid in marked:
+        for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -179,6 +204,7 @@ class Supervisor:
         self._folder = folder
         self._attempt = attempt
         self._lock = lock
+        self._links = os.fstat(lock).st_nlink
         with open(os.path.join(folder, SPEC), "rb") as file:  # noqa: PTH118, PTH123
             self._spec = json.load(file)
         self._log = _Log(self._path(OUTPUT))
@@ -189,6 +215,7 @@ class Supervisor:
         self._cancelled: str | None = None
         self._kill_at = float("inf")
         self._guardian = 0
+        self._worker = 0
         self._leash = -1
 
     def _path(self, name: str) -> str:
@@ -207,20 +234,20 @@ class Supervisor:
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         try:
-            worker = self._start_worker(writing)
+            self._worker = self._start_worker(writing)
         except OSError as error:
             os.close(writing)
-            self._log.write(f"{self._spec['argv'][0]}: {error.strerror}\n".encode(errors="replace"))
+            self._log.write(f"{error.filename}: {error.strerror}\n".encode(errors="replace"))
             self._end_group()
             self._leave_word(began, NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE, None)
             return
         os.close(writing)
         # Not waited for: a full disk must not hold the worker up, and this file is only for people to read.
+        who = {"supervisor": os.getpid(), "worker": self._worker}
         with contextlib.suppress(OSError), open(self._path(STARTED), "w") as file:  # noqa: PTH123
-            json.dump(
-                {"attempt": self._attempt, "at": began, "supervisor": os.getpid(), "worker": worker}, file
-            )
-        code = self._watch(worker, reading, woken)
+            json.dump({"attempt": self._attempt, "at": began, **who}, file)
+        code = self._watch(reading, woken)
+        self._let_others_save(reading)
         self._end_group()
         while data := _available(reading):
             self._log.write(self._redactor.feed(data))
@@ -233,19 +260,19 @@ class Supervisor:
 
     def _start_guardian(self) -> None:
         watched, self._leash = os.pipe()
+        # Nothing that the job sends its own group may end it.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self._guardian = os.fork()
         if self._guardian == 0:
             try:
                 os.setpgid(0, 0)
-                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-                    signal.signal(number, signal.SIG_IGN)
-                signal.set_wakeup_fd(-1)
                 os.close(self._leash)
                 os.read(watched, 1)
                 kill_marked(self._folder)
                 os.killpg(os.getpgid(0), signal.SIGKILL)
             finally:
                 os._exit(0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         os.close(watched)
         with contextlib.suppress(OSError):  # whoever is first: the group must be there for the worker
             os.setpgid(self._guardian, self._guardian)
@@ -275,7 +302,7 @@ class Supervisor:
             setsigdef=restored,
         )
 
-    def _watch(self, worker: int, reading: int, woken: int) -> int:
+    def _watch(self, reading: int, woken: int) -> int:
         """Stay with the worker until it ends; return its exit code, or minus the signal that ended it."""
         poll = select.poll()
         poll.register(reading, select.POLLIN)
@@ -288,17 +315,30 @@ class Supervisor:
                     self._log.write(self._redactor.feed(data))
                 else:
                     poll.unregister(reading)
-            ended, status = os.waitpid(worker, os.WNOHANG)
+            ended, status = os.waitpid(self._worker, os.WNOHANG)
             if ended:
+                self._worker = 0
                 return os.waitstatus_to_exitcode(status)
             self._heed()
+
+    def _let_others_save(self, reading: int) -> None:
+        """Where the job was cancelled: leave what the worker has started the rest of the grace period."""
+        while self._cancelled and time.monotonic() < self._kill_at and marked(self._folder):
+            self._log.write(self._redactor.feed(_available(reading)))
+            self._heed()
+            time.sleep(POLL_S)
 
     def _heed(self) -> None:
         """Do what the control file asks for."""
         if time.monotonic() > self._kill_at:
             self._signal(signal.SIGKILL)
-        wanted = os.pread(self._control, CONTROL_SIZE, 0).decode(errors="replace").strip()
-        if self._told_to_stop and not wanted.startswith("cancel"):
+        line = os.pread(self._control, CONTROL_SIZE, 0).decode(errors="replace").strip()
+        attempt, _, wanted = line.partition(" ")
+        if attempt != str(self._attempt):
+            wanted = ""
+        if self._links and not os.fstat(self._lock).st_nlink:
+            self._told_to_stop = True  # the folder was removed: nobody could tell any more that it runs
+        if self._told_to_stop and wanted not in CANCEL:
             wanted = CANCEL_KEEP
         if wanted in CANCEL:
             if self._cancelled is None:
@@ -315,9 +355,16 @@ class Supervisor:
             self._paused = False
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send the whole group a signal. The guardian is not reaped before the end: the group is ours."""
+        """Send all processes of the job a signal.
+
+        The guardian is not reaped before the end, nor the worker before it has ended: their numbers are ours.
+        """
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._guardian, number)
+        for pid in {self._worker, *marked(self._folder)} - {0}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(pid) != self._guardian:
+                    os.kill(pid, number)
 
     def _end_group(self) -> None:
         """Kill what the worker left running, and the guardian with it."""
@@ -327,13 +374,7 @@ class Supervisor:
 
     def _leave_word(self, began: float, exit_code: int | None, ended_by: int | None) -> None:
         if self._cancelled == "discard":
-            for name in self._spec.get("checkpoint", ()):
-                path = self._path(name)
-                if os.path.isdir(path):  # noqa: PTH112
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    with contextlib.suppress(OSError):
-                        os.unlink(path)  # noqa: PTH108
+            discard_checkpoint(self._folder, self._spec.get("checkpoint", ()))
         write_whole(
             self._path(EXIT),
             {

@@ -45,8 +45,10 @@ def git_state(folder: Path) -> tuple[str | None, bool | None]:
     None where the folder is in no repository, or git is missing or slow.
     """
     try:
+        # Without optional locks: nobody's own git command finds the index taken.
+        asked = ["git", "--no-optional-locks", "-C", str(folder)]
         told = subprocess.run(  # noqa: S603
-            ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--untracked-files=no"],  # noqa: S607
+            [*asked, "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
             capture_output=True,
             timeout=_GIT_S,
             check=True,

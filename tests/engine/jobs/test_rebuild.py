@@ -111,7 +111,7 @@ def test_a_paused_job_stays_paused(workshop: Workshop) -> None:
     lose_database(workshop)
     rebuild(workshop.jobs)
     assert workshop.job(run_id).state.name == "paused"
-    assert workshop.jobs.folder(run_id).asked() == supervisor.PAUSE
+    assert workshop.jobs.folder(run_id).asked(1) == supervisor.PAUSE
     workshop.jobs.cancel(run_id)
     assert workshop.until(run_id).outcome == "cancelled (SIGTERM)"
 

@@ -116,7 +116,7 @@ def test_what_has_left_the_group_is_found_and_ended(folder: RunFolder, how: str)
     run(folder, "sh", "-c", LEAVES + ("" if how == "it ends" else "; sleep 60"))
     wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
     if how == "it is cancelled":
-        folder.ask(supervisor.CANCEL_KEEP)
+        folder.ask(1, supervisor.CANCEL_KEEP)
     elif how == "its supervisor is killed":
         os.kill(pid_of(folder, "supervisor"), signal.SIGKILL)
     wait_for(lambda: not folder.alive)
@@ -130,8 +130,8 @@ def test_cancel_asks_first_and_kills_the_whole_group_after_the_grace_period(fold
     run(folder, "sh", "-c", STUBBORN, grace_s=0.5)
     wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
     began = time.monotonic()
-    folder.ask(supervisor.CANCEL_KEEP)
-    folder.ask(supervisor.CANCEL_KEEP)
+    folder.ask(1, supervisor.CANCEL_KEEP)
+    folder.ask(1, supervisor.CANCEL_KEEP)
     end = ended(folder)
     assert 0.4 < time.monotonic() - began < 2.0
     assert end.state == Killed(signal.SIGKILL)
@@ -161,7 +161,7 @@ def test_a_cancelled_worker_saves_and_the_checkpoint_is_kept_or_not(
 ) -> None:
     run(folder, sys.executable, "-c", SAVES, str(folder.path), checkpoint=("checkpoint",))
     wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
-    folder.ask(how)
+    folder.ask(1, how)
     assert ended(folder).state == Killed(signal.SIGTERM)
     assert (folder.path / "checkpoint" / "state").exists() is kept
 
@@ -169,9 +169,9 @@ def test_a_cancelled_worker_saves_and_the_checkpoint_is_kept_or_not(
 def test_discarding_may_be_asked_for_while_it_saves(folder: RunFolder) -> None:
     run(folder, sys.executable, "-c", SAVES, str(folder.path), checkpoint=("checkpoint",))
     wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
-    folder.ask(supervisor.CANCEL_KEEP)
+    folder.ask(1, supervisor.CANCEL_KEEP)
     time.sleep(0.15)
-    folder.ask(supervisor.CANCEL_DISCARD)
+    folder.ask(1, supervisor.CANCEL_DISCARD)
     assert ended(folder).cancelled == "discard"
     assert not (folder.path / "checkpoint").exists()
 
@@ -182,17 +182,17 @@ COUNTS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"
 def test_pause_stops_every_process_and_resume_goes_on(folder: RunFolder) -> None:
     run(folder, "sh", "-c", COUNTS)
     wait_for(lambda: folder.output.exists() and folder.output.stat().st_size > 10)
-    folder.ask(supervisor.PAUSE)
+    folder.ask(1, supervisor.PAUSE)
     time.sleep(0.4)
     size = folder.output.stat().st_size
     time.sleep(0.3)
     assert folder.output.stat().st_size == size
     assert folder.alive
-    folder.ask(supervisor.RUN)
+    folder.ask(1, supervisor.RUN)
     wait_for(lambda: folder.output.stat().st_size > size)
-    folder.ask(supervisor.PAUSE)
+    folder.ask(1, supervisor.PAUSE)
     time.sleep(0.3)
-    folder.ask(supervisor.CANCEL_KEEP)
+    folder.ask(1, supervisor.CANCEL_KEEP)
     assert ended(folder).state == Killed(signal.SIGTERM)
 
 
@@ -203,7 +203,7 @@ def test_a_killed_supervisor_takes_its_job_along_before_the_lock_is_free(
     run(folder, "sh", "-c", STUBBORN)
     wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
     if paused:
-        folder.ask(supervisor.PAUSE)
+        folder.ask(1, supervisor.PAUSE)
         time.sleep(0.3)
     os.kill(pid_of(folder, "supervisor"), signal.SIGKILL)
     wait_for(lambda: not folder.alive)
