@@ -28,8 +28,6 @@ _MAGIC, _ID_AT = b"SQLite format 3\0", 68
 _WITH = ("-wal", "-shm")
 _DAMAGE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _BUSY_S = 30.0
-_PAGE = 4096
-"""Bytes of a page, as SQLite makes it unless it is told otherwise."""
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -60,7 +58,11 @@ def remember(path: Path) -> None:
 
 
 def is_suspected(path: Path) -> bool:
-    """Whether somebody has left word of damage and nobody has looked since, or the file was cut short."""
+    """Whether somebody has left word of damage and nobody has looked since, or the file was cut short.
+
+    Raises:
+        sqlite3.Error: if the file cannot be opened.
+    """
     return _suspicion(path).exists() or _is_cut_short(path)
 
 
@@ -133,16 +135,24 @@ def _turn(lock_path: Path) -> Iterator[None]:
 def _is_cut_short(path: Path) -> bool:
     """Whether the file ends within a page, which SQLite reads as zeros and goes on.
 
-    It is only asked for its size: closing a file gives up the locks that the process has on it, those of
-    SQLite among them.
+    SQLite is asked for the size of a page: closing a file that was opened without it gives up the locks
+    that the process has on it, those of SQLite among them.
+
+    Raises:
+        sqlite3.Error: if the file cannot be opened.
     """
+    if not path.is_file():
+        return False
     try:
         log = path.with_name(f"{path.name}-wal")
         if log.exists() and log.stat().st_size:
             return False  # what is missing may be in there
-        return path.stat().st_size % _PAGE > 0
+        size = path.stat().st_size
     except OSError:
         return False
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+    return bool(size % page)
 
 
 def _is_whole(path: Path) -> bool:

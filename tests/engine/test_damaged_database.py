@@ -195,6 +195,24 @@ def test_a_suspicion_that_is_unfounded_changes_nothing(tmp_path: Path) -> None:
     assert not damage.is_suspected(path)
 
 
+@pytest.mark.parametrize("size", [512, 1024, 2048, 65536])
+def test_pages_of_another_size_are_no_damage(tmp_path: Path, size: int) -> None:
+    path = filled(tmp_path / "wizard.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("PRAGMA journal_mode = DELETE")
+        raw.execute(f"PRAGMA page_size = {size}")
+        raw.execute("VACUUM")
+        while path.stat().st_size % 4096 == 0 and size < 4096:
+            raw.execute("CREATE TABLE IF NOT EXISTS more (a)")
+            raw.execute("INSERT INTO more VALUES (zeroblob(400))")
+    with open_tracker(path) as tracker:
+        assert tracker.notice is None
+        assert tracker.count() == 20
+    cut_to(path.stat().st_size - size // 2)(path)
+    with open_tracker(path) as tracker:
+        assert tracker.notice is not None
+
+
 def test_a_search_index_that_is_damaged_within_whole_pages_is_made_anew(tmp_path: Path) -> None:
     path = filled(tmp_path / "wizard.db")
     with closing(sqlite3.connect(path)) as raw, raw:
