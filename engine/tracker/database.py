@@ -414,10 +414,13 @@ def _migrate(connection: Connection, path: Path, revision: str) -> None:
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise RuntimeError(f"{len(broken)} rows would refer to rows that are gone")
-    except Exception as error:
+    except BaseException as error:
+        backup.unlink()  # nothing is committed yet: it is a copy of what stays as it is
+        if not isinstance(error, Exception):
+            raise
         raise TrackerError(
             f"{path} could not be brought to schema {HEAD}: {error}.",
-            kept=f"It is unchanged, and {backup} is a copy of it.",
+            kept="It is unchanged.",
             hint="Go on with the version of Wizard101 that wrote it, and report this.",
         ) from error
 
