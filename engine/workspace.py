@@ -46,13 +46,13 @@ def find_workspace(
     set. ``runs/`` lies beside the database. Nothing is created. An empty variable counts as unset.
 
     Raises:
-        WorkspaceError: if the database asked for is a folder, if the policies asked for hold no policy,
-            or if the current folder no longer exists.
+        WorkspaceError: if the database asked for is a folder or a link that leads back to itself, if the
+            policies asked for hold no policy, or if the current folder no longer exists.
     """
     base = _start(start)
     home = _nearest_with_policies(base)
     # Whoever comes by a link works on the same file, with the same runs beside it, as everybody else.
-    db_path = (_asked_db(base, db, env) or (home or _data_folder()) / DATABASE).resolve()
+    db_path = _resolved(_asked_db(base, db, env) or (home or _data_folder()) / DATABASE)
     policies_path = _asked_policies(base, policies, env) or (
         home / "policies" if home else shipped_policies()
     )
@@ -117,9 +117,19 @@ def create_workspace(folder: Path, env: Mapping[str, str] = os.environ) -> Works
 def _start(start: Path | None) -> Path:
     try:
         return (start or Path.cwd()).expanduser().resolve()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise WorkspaceError(
             f"The current folder cannot be read: {error}.", hint="Change to another folder."
+        ) from error
+
+
+def _resolved(db: Path) -> Path:
+    try:
+        return db.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError in Python 3.11 and 3.12, for a loop
+        raise WorkspaceError(
+            f"The links in {db} lead nowhere: {error}.",
+            hint="Choose another file with --db or WIZARD_DB.",
         ) from error
 
 

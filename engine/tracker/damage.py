@@ -78,13 +78,13 @@ def settle(path: Path) -> None:
     """
     with _turn(_suspicion(path)):
         if path.exists() and not _is_whole(path):
-            _move_aside(path.resolve())
+            _move_aside(_real(path))
         _suspicion(path).unlink()
 
 
 def damaged_files(path: Path) -> list[Path]:
     """Return what was moved aside of this database and not salvaged since, oldest first."""
-    path = path.resolve()
+    path = _real(path)
     try:
         names = os.listdir(path.parent)  # noqa: PTH208
     except OSError:
@@ -112,6 +112,11 @@ def mark_salvaged(damaged: Path) -> Path:
     salvaged = damaged.with_name(f"{name}.salvaged-{stamp}")
     _rename(damaged, salvaged)
     return salvaged
+
+
+def _real(path: Path) -> Path:
+    """Follow links. In Python 3.11 `Path.resolve` fails for one that leads back to itself; this does not."""
+    return Path(os.path.realpath(path))
 
 
 def _suspicion(path: Path) -> Path:

@@ -277,7 +277,7 @@ def _explanation(error: sqlite3.Error, path: Path) -> TrackerError:
 
 def _create_file(path: Path) -> None:
     """Make an empty file that only its owner may read. SQLite gives its -wal and -shm the same mode."""
-    path = path.resolve()  # a link may lead to a file that was moved aside
+    path = Path(os.path.realpath(path))  # a link may lead to a file that was moved aside
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         _private_file(path)

@@ -294,6 +294,15 @@ def test_a_folder_that_cannot_be_is_explained(tmp_path: Path) -> None:
         open_tracker(tmp_path)
 
 
+def test_a_link_that_leads_back_to_itself_is_explained(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for path in (loop, loop / "wizard.db"):
+        with pytest.raises(TrackerError, match=r"cannot be (opened|written).*--db"):
+            open_tracker(path)
+        assert damage.notice(path) is None
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_explained(tmp_path: Path) -> None:
     save(tmp_path / "wizard.db")

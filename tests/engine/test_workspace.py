@@ -72,6 +72,18 @@ def test_what_was_asked_for_must_be_usable(tmp_path: Path) -> None:
     assert str(tmp_path / "wizard.db") in caught.value.hint
 
 
+def test_a_link_that_leads_back_to_itself_is_explained(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for db in (loop, loop / "wizard.db"):
+        with pytest.raises(WorkspaceError, match=r"links in .*loop.*lead nowhere.*--db"):
+            find_workspace(db, start=tmp_path, env={})
+    (tmp_path / "wizard.db").symlink_to("wizard.db")
+    lay_policy(tmp_path / "policies")
+    with pytest.raises(WorkspaceError, match="lead nowhere"):
+        find_workspace(start=tmp_path, env={})
+
+
 def test_models_folder_follows_the_variable(tmp_path: Path) -> None:
     assert default_models_dir({"WIZARD_MODELS": str(tmp_path)}) == tmp_path
     assert default_models_dir({"WIZARD_MODELS": ""}).name == "models"
