@@ -84,6 +84,14 @@ def test_a_link_that_leads_back_to_itself_is_explained(tmp_path: Path) -> None:
         find_workspace(start=tmp_path, env={})
 
 
+def test_a_home_that_is_not_known_is_explained(tmp_path: Path) -> None:
+    for name in ("WIZARD_DB", "WIZARD_POLICIES", "WIZARD_MODELS"):
+        with pytest.raises(WorkspaceError, match="~nobody-of-that-name/x lies in no known home"):
+            find_workspace(start=tmp_path, env={name: "~nobody-of-that-name/x"})
+    with pytest.raises(WorkspaceError, match="lies in no known home"):
+        create_workspace(Path("~nobody-of-that-name/x"))
+
+
 def test_models_folder_follows_the_variable(tmp_path: Path) -> None:
     assert default_models_dir({"WIZARD_MODELS": str(tmp_path)}) == tmp_path
     assert default_models_dir({"WIZARD_MODELS": ""}).name == "models"
