@@ -21,6 +21,7 @@ from app.widgets.pick_list import PickList
 from app.widgets.safe_input import SafeInput
 from app.wording import DECISION_WORDS, score_words
 from engine.tracker import ProbeSummary
+from engine.tracker.records import DAMAGED
 
 if TYPE_CHECKING:
     from app.wizard import WizardApp
@@ -108,11 +109,11 @@ class HistoryScreen(ModalScreen[int | None]):
 
     def _row(self, probe: ProbeSummary, width: int) -> Content:
         words = DECISION_WORDS[probe.decision] if probe.decision is not None else f"■ {probe.status}"
-        when = probe.created_at.astimezone().strftime("%m-%d %H:%M")
+        when = "" if probe.status == DAMAGED else probe.created_at.astimezone().strftime("%m-%d %H:%M")
         excerpt = one_line(probe.excerpt, _EXCERPT)
         row = Content.assemble(
             (f"{probe.id:>5} ", "$text-muted"),
-            (f"{when}  ", "$text-muted"),
+            (f"{when:11}  ", "$text-muted"),
             (f"{one_line(words, 11):11} ", word_style(words)),
             f"{score_words(probe.score):>5}  ",
             excerpt if self._clear_text else Content.styled(blurred(excerpt), "$text-muted"),

@@ -367,8 +367,10 @@ def _engine(path: Path, *, writable: bool) -> Engine:
     return engine
 
 
-def _contains_folded(stored: str | None, folded: str) -> bool:
-    return stored is not None and folded in stored.casefold()
+def _contains_folded(stored: str | bytes | None, folded: str) -> bool:
+    """Look into a text. One that may be damaged is given as bytes, so that it does not end the search."""
+    text = stored.decode(errors="replace") if isinstance(stored, bytes) else stored
+    return text is not None and folded in text.casefold()
 
 
 def _bring_to_head(engine: Engine, path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     column,
     func,
     insert,
@@ -27,37 +26,20 @@ from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlmodel import col
 
 from engine.cases import Case, Decision, Verdict
-from engine.events import Event, EventDecodeError, Started, VerdictReached, to_jsonable
+from engine.events import Event, Started, VerdictReached, to_jsonable
 from engine.policies.load import Policy
 from engine.tracker.database import Database
-from engine.tracker.encoding import load_cut_text, pack_events, store_text, unpack_events
-from engine.tracker.records import STOPPED, PolicyVersion, Probe, ProbeSummary, TrackerError
+from engine.tracker.encoding import pack_events, store_text
+from engine.tracker.probe_rows import SUMMARY, DamagedRow, read_probe, read_summaries
+from engine.tracker.records import STOPPED, Probe, ProbeSummary, TrackerError
 from engine.tracker.runs import Runs
 from engine.tracker.schema import PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
-
-EXCERPT = 200
-"""Length of a summary's excerpt, in code points."""
 
 _TRIGRAM = 3
 
 _TRIGRAMS_ASKED = 16
 
 _SEARCH = table("probe_search", column("rowid"))
-
-_SUMMARY = (
-    col(ProbeRow.id),
-    col(ProbeRow.created_at),
-    col(ProbeRow.source),
-    col(ProbeRow.guard),
-    col(ProbeRow.model),
-    col(ProbeRow.settings),
-    func.substr(col(ProbeRow.prompt), 1, EXCERPT).label("excerpt"),
-    col(ProbeRow.decision),
-    col(ProbeRow.status),
-    col(ProbeRow.score),
-    col(ProbeRow.latency_ms),
-    col(ProbeRow.case_key),
-)
 
 
 class Tracker:
@@ -138,9 +120,10 @@ class Tracker:
         """Return up to ``limit`` summaries, newest first, of probes with an id below ``before``.
 
         The id of a page's last summary is the next page's ``before``. ``contains`` is a substring of the
-        prompt or the response, whatever the case of its letters; it has no wildcards.
+        prompt or the response, whatever the case of its letters; it has no wildcards. A probe whose row is
+        damaged is among them, with the status "damaged".
         """
-        query = select(*_SUMMARY).limit(limit)
+        query = select(*SUMMARY).limit(limit)
         newest_first: Any = col(ProbeRow.id)
         if contains:
             query = query.where(_holds(contains))
@@ -156,39 +139,19 @@ class Tracker:
             query = query.where(col(ProbeRow.guard) == guard)
         query = query.order_by(newest_first.desc())
         with self.database.reading() as connection:
-            return [_summary(row) for row in connection.execute(query)]
+            return read_summaries(connection, query)
 
     def probe(self, probe_id: int) -> Probe | None:
         """Return the judgement in full, or None if there is none by that id."""
-        query = (
-            select(*_SUMMARY, col(ProbeRow.prompt), col(ProbeRow.response), col(ProbeStreamRow.events))
-            .join(ProbeStreamRow, col(ProbeStreamRow.probe_id) == col(ProbeRow.id))
-            .where(col(ProbeRow.id) == probe_id)
-        )
-        texts = (
-            select(col(ProbePolicyRow.name), col(PolicyTextRow.sha256), col(PolicyTextRow.text))
-            .join(PolicyTextRow, col(PolicyTextRow.sha256) == col(ProbePolicyRow.sha256))
-            .where(col(ProbePolicyRow.probe_id) == probe_id)
-        )
         with self.database.reading() as connection:
-            row = connection.execute(query).one_or_none()
-            if row is None:
-                return None
-            versions = [PolicyVersion(*version) for version in connection.execute(texts)]
-        try:
-            events = unpack_events(row.events)
-        except EventDecodeError as error:
-            raise TrackerError(
-                f"The events of probe {probe_id} in {self.path} cannot be read: {error}.",
-                kept="They were left as they are, and all else can be read.",
-                hint="A newer version of Wizard101 may be able to read them.",
-            ) from error
-        return Probe(
-            _summary(row),
-            Case(row.prompt, row.response),
-            events,
-            {version.sha256: version for version in versions},
-        )
+            try:
+                return read_probe(connection, probe_id)
+            except DamagedRow as error:
+                raise TrackerError(
+                    f"Probe {probe_id} in {self.path} cannot be read: {error}.",
+                    kept="It was left as it is, and all else can be read.",
+                    hint="It is damaged, or a newer version of Wizard101 may be able to read it.",
+                ) from error
 
     def count(self) -> int:
         """Return how many probes are saved."""
@@ -253,8 +216,8 @@ def _holds(contains: str) -> ColumnElement[bool]:
     """Return the condition that the prompt or the response holds the text, in any case."""
     folded = literal(store_text(contains).casefold())
     return or_(
-        func.contains_folded(text("probe.prompt"), folded),
-        func.contains_folded(text("probe.response"), folded),
+        func.contains_folded(text("CAST(probe.prompt AS BLOB)"), folded),
+        func.contains_folded(text("CAST(probe.response AS BLOB)"), folded),
     )
 
 
@@ -268,20 +231,3 @@ def _trigrams(contains: str) -> str | None:
     step = max(1, -(-len(starts) // _TRIGRAMS_ASKED))
     asked = {stored[start : start + _TRIGRAM] for start in starts[::step]}
     return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in sorted(asked)) or None
-
-
-def _summary(row: Row[Any]) -> ProbeSummary:
-    return ProbeSummary(
-        id=row.id,
-        created_at=row.created_at,
-        source=row.source,
-        guard=row.guard,
-        model=row.model,
-        settings=json.loads(row.settings),
-        excerpt=load_cut_text(row.excerpt),
-        decision=Decision(row.decision) if row.decision is not None else None,
-        status=row.status,
-        score=row.score,
-        latency_ms=row.latency_ms,
-        case_key=row.case_key,
-    )

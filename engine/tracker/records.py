@@ -12,6 +12,8 @@ from engine.events import Event, JsonValue, VerdictReached
 
 STOPPED = "stopped"
 
+DAMAGED = "damaged"
+
 
 class TrackerError(Exception):
     """The record cannot be read or written.
@@ -64,7 +66,8 @@ class ProbeSummary:
     ``created_at`` is in UTC. ``settings`` are those of the `Started` event. ``excerpt`` is the beginning
     of the prompt, 200 characters at most. ``status`` is a `Status` value, or "stopped" for a judgement
     that was cut off, whose ``decision`` is None. ``score`` is in [0, 1]; ``latency_ms`` is wall time in
-    milliseconds.
+    milliseconds. A probe whose row is damaged has the status "damaged", and of all the rest nothing
+    but its ``id`` says anything.
     """
 
     id: int

@@ -317,6 +317,26 @@ async def test_history_pages_through_many_probes(tmp_path: Path) -> None:
         assert screen._probes[-1].id == 1
 
 
+async def test_history_shows_a_damaged_probe_as_such_and_without_a_date(tmp_path: Path) -> None:
+    from engine.cases import Case
+    from engine.tracker import open_tracker
+
+    events = [event async for event in ScriptedGuard().judge(Case("x"))]
+    with open_tracker(tmp_path / "wizard.db") as tracker:
+        for number in range(2):
+            tracker.save_probe(Case(f"prompt {number}"), events)
+        with tracker.database.writing() as connection:
+            connection.exec_driver_sql("UPDATE probe SET created_at = 'x' WHERE id = 1")
+    async with opened(tmp_path) as (pilot, _):
+        await pilot.press("ctrl+r")
+        screen = pilot.app.screen
+        assert isinstance(screen, HistoryScreen)
+        await until(pilot, lambda: len(screen._probes) == 2)
+        rows = [screen._row(probe, 80).plain for probe in screen._probes]
+        assert rows[1].split()[:3] == ["1", "■", "damaged"]
+        assert rows[0].index("✖") == rows[1].index("■")
+
+
 async def test_what_is_typed_before_the_pane_is_there_is_kept(tmp_path: Path) -> None:
     app = WizardApp(workspace_at(tmp_path / "wizard.db"), guard_factory=lambda kind, **_: ScriptedGuard())
     async with app.run_test() as pilot:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from engine.events import EventDecodeError
 from engine.policies.load import Policy
 from engine.tracker import PolicyVersion, TrackerError, open_tracker
 from engine.tracker.encoding import load_text, pack_events, store_text, unpack_events
-from engine.tracker.probes import EXCERPT, Tracker
+from engine.tracker.probe_rows import EXCERPT
+from engine.tracker.probes import Tracker
 from tests.engine.tracking import judged
 
 ANY_TEXT = st.text(st.characters() | st.sampled_from("\x00\x1a\ud800\udfff\U00100000\U0010d800\U0010001a"))
@@ -251,9 +253,45 @@ def test_events_of_the_future_are_explained(tracker: Tracker, tmp_path: Path) ->
     probe_id = save(tracker, "x")
     with sqlite3.connect(tmp_path / "wizard.db") as raw:
         raw.execute("UPDATE probe_stream SET events = x'00'")
-    with pytest.raises(TrackerError, match=r"events of probe 1 .* newer version"):
+    with pytest.raises(TrackerError, match=r"Probe 1 .* newer version"):
         tracker.probe(probe_id)
     assert len(tracker.probes()) == 1
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "created_at = '2026-13-45'",
+        "created_at = x'00ff'",
+        "decision = 'blokk'",
+        "decision = NULL",
+        "decision = 'allow'",
+        "status = 'stopped'",
+        "status = 'oj', decision = 'allow'",
+        'settings = \'{"effort": "l\'',
+        "settings = '[]'",
+        "score = 'high'",
+        "latency_ms = x'ff'",
+        "guard = x'ff'",
+        "source = CAST(x'ff41' AS TEXT)",
+        "prompt = CAST('one ' || x'fffe' AS TEXT)",
+        "prompt = x'6f6e6520ff'",
+    ],
+)
+def test_a_damaged_row_is_told_and_hides_no_other(tracker: Tracker, tmp_path: Path, harm: str) -> None:
+    first, broken, last = (save(tracker, f"one {name}") for name in ("first", "broken", "last"))
+    with closing(sqlite3.connect(tmp_path / "wizard.db")) as raw, raw:
+        raw.execute("DROP TRIGGER probe_search_update")
+        raw.execute(f"UPDATE probe SET {harm} WHERE id = ?", (broken,))
+    for page in (tracker.probes(), tracker.probes(contains="one"), tracker.probes(contains="n")):
+        assert [(probe.id, probe.status, probe.decision) for probe in page] == [
+            (last, "truncated", Decision.ESCALATE),
+            (broken, "damaged", None),
+            (first, "truncated", Decision.ESCALATE),
+        ]
+    with pytest.raises(TrackerError, match=f"Probe {broken} .* cannot be read.*all else can be read"):
+        tracker.probe(broken)
+    assert tracker.probe(first) is not None
 
 
 def test_the_stored_verdict_can_be_queried_and_repeats_no_reasoning(tracker: Tracker, tmp_path: Path) -> None:
