@@ -114,6 +114,22 @@ def mark_salvaged(damaged: Path) -> Path:
     return salvaged
 
 
+@contextmanager
+def salvaging(path: Path) -> Iterator[None]:
+    """Wait for, and hold, the place of the one process that salvages what was moved aside.
+
+    Raises:
+        OSError: if no file can be made beside the database.
+    """
+    path = _real(path)
+    lock = path.with_name(f"{path.name}.salvaging")
+    with _turn(lock):
+        try:
+            yield
+        finally:
+            lock.unlink()
+
+
 def _real(path: Path) -> Path:
     """Follow links. In Python 3.11 `Path.resolve` fails for one that leads back to itself; this does not."""
     return Path(os.path.realpath(path))
