@@ -12,6 +12,9 @@ from pathlib import Path
 
 DATABASE = "wizard.db"
 
+RUNS = "runs"
+"""The folder of runs, beside the database."""
+
 
 class WorkspaceError(Exception):
     """A place that cannot be used: ``message`` says why, ``hint`` what to do. ``str`` gives both."""
@@ -56,7 +59,7 @@ def find_workspace(
     policies_path = _asked_policies(base, policies, env) or (
         home / "policies" if home else shipped_policies()
     )
-    return Workspace(db_path, policies_path, db_path.parent / "runs", default_models_dir(env))
+    return Workspace(db_path, policies_path, db_path.parent / RUNS, default_models_dir(env))
 
 
 def default_models_dir(env: Mapping[str, str] = os.environ) -> Path:
@@ -111,7 +114,7 @@ def create_workspace(folder: Path, env: Mapping[str, str] = os.environ) -> Works
     from engine.tracker import open_tracker
 
     open_tracker(db).close()
-    return Workspace(db, folder / "policies", folder / "runs", default_models_dir(env))
+    return Workspace(db, folder / "policies", folder / RUNS, default_models_dir(env))
 
 
 def _start(start: Path | None) -> Path:

@@ -11,6 +11,7 @@ user's, who named it by mistake: it is refused and left alone, as another progra
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import shlex
 import sqlite3
@@ -19,7 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.workspace import DATABASE
+from engine.workspace import DATABASE, RUNS
 
 APPLICATION_ID = 0x57313031
 """What the header of our databases carries: W101."""
@@ -78,7 +79,7 @@ def settle(path: Path) -> None:
     """
     with _turn(_suspicion(path)):
         if path.exists() and not _is_whole(path):
-            _move_aside(_real(path))
+            _rename(_real(path), _aside(_real(path)))
         _suspicion(path).unlink()
 
 
@@ -99,11 +100,39 @@ def notice(path: Path) -> str | None:
     files = damaged_files(path)
     if not files:
         return None
-    return (
-        f"The database was damaged and is kept as {files[-1]}; {path.name} is a new one. 'wizard101 runs "
-        f"rebuild --db {shlex.quote(str(path))}' brings back the jobs from their folders, and what can be "
-        "read of the damaged one. To do without, delete that file."
+    rebuild = (
+        f"'wizard101 runs rebuild --db {shlex.quote(str(path))}' brings back the jobs from their folders"
     )
+    if is_empty(files[-1]):
+        return (
+            f"{path} was empty, though it had been in use; it is a new database now. {rebuild}."
+            f"{backup_hint(path)} To do without, delete {files[-1]}."
+        )
+    return (
+        f"The database was damaged and is kept as {files[-1]}; {path.name} is a new one. {rebuild}, and what "
+        "can be read of the damaged one. To do without, delete that file."
+    )
+
+
+def remember_emptied(path: Path) -> None:
+    """Leave word of a database that was found empty, if it had been in use: an empty file beside it.
+
+    Raises:
+        OSError: if no file can be made there.
+    """
+    if is_ours(path) and _was_in_use(path) and not damaged_files(path):
+        _aside(path).touch(0o600)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether there is a file, and nothing in it."""
+    return path.is_file() and not path.stat().st_size
+
+
+def backup_hint(path: Path) -> str:
+    """Return a sentence on the newest backup that a migration made, with a space before it; "" without."""
+    backups = sorted(path.parent.glob(f"{glob.escape(path.name)}.backup-*"))
+    return f" A backup from before a migration is {backups[-1]}." if backups else ""
 
 
 def mark_salvaged(damaged: Path) -> Path:
@@ -188,9 +217,18 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _move_aside(path: Path) -> None:
+def _was_in_use(path: Path) -> bool:
+    """Whether jobs have folders beside the database, or a migration has left a backup."""
+    try:
+        names = os.listdir(path.parent / RUNS)  # noqa: PTH208
+    except OSError:
+        names = []
+    return any(name.isdecimal() for name in names) or bool(backup_hint(path))
+
+
+def _aside(path: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    _rename(path, path.with_name(f"{path.name}.damaged-{stamp}"))
+    return path.with_name(f"{path.name}.damaged-{stamp}")
 
 
 def _rename(old: Path, new: Path) -> None:

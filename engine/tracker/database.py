@@ -8,7 +8,6 @@ see `engine.tracker.damage`.
 
 from __future__ import annotations
 
-import glob
 import os
 import random
 import sqlite3
@@ -48,7 +47,7 @@ class Database:
     """An open database file. Any thread may use it.
 
     ``read_only`` is None, or says why it is only read; ``notice`` is None, or tells of a damaged one that
-    was moved aside.
+    was moved aside, or that it was found empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -243,12 +242,11 @@ _FOR_WANT_OF_ROOM = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 def _explanation(error: sqlite3.Error, path: Path) -> TrackerError:
     primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if damage.is_damage(error):
-        backups = sorted(path.parent.glob(f"{glob.escape(path.name)}.backup-*"))
-        restore = f" A backup from before a migration is {backups[-1]}." if backups else ""
         return Damaged(
             f"{path} is damaged or is not a database: {error}.",
             kept="It was left as it is.",
-            hint=f"Move it away to start a new one, or choose another file with --db or WIZARD_DB.{restore}",
+            hint="Move it away to start a new one, or choose another file with --db or WIZARD_DB."
+            + damage.backup_hint(path),
         )
     if primary == sqlite3.SQLITE_FULL or (primary in _FOR_WANT_OF_ROOM and is_full(path.parent)):
         return NoRoom(
@@ -282,8 +280,9 @@ def _create_file(path: Path) -> None:
     try:
         _private_file(path)
     except FileExistsError:
-        if path.is_file() and path.stat().st_size == 0:
+        if damage.is_empty(path):
             path.chmod(0o600)
+            damage.remember_emptied(path)
 
 
 def _private_file(path: Path) -> None:

@@ -78,6 +78,9 @@ def salvage_all(database: Database) -> dict[Path, Salvaged]:
     found = {}
     with damage.salvaging(database.path):
         for damaged in damage.damaged_files(database.path):
+            if damage.is_empty(damaged):
+                damaged.unlink()  # word of a database that was found empty
+                continue
             salvaged = salvage(damaged, database)
             found[damaged if salvaged.failed else damage.mark_salvaged(damaged)] = salvaged
     return found
@@ -90,8 +93,6 @@ def salvage(damaged: Path, database: Database) -> Salvaged:
         TrackerError: if the database cannot be written. What was taken over before is kept.
     """
     found = Salvaged()
-    if not damaged.stat().st_size:
-        return found
     try:
         with closing(sqlite3.connect(f"{damaged.as_uri()}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row

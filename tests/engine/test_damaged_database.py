@@ -102,6 +102,36 @@ def test_a_damaged_database_is_kept_aside_and_a_new_one_begun(
     assert {file.name for file in tmp_path.iterdir()} == {"wizard.db"}
 
 
+def test_one_that_was_emptied_is_said_to_have_been(tmp_path: Path) -> None:
+    path = filled(tmp_path / "wizard.db", probes=1)
+    (tmp_path / "runs" / "1000").mkdir(parents=True)
+    backup = tmp_path / "wizard.db.backup-20260101T000000Z"
+    backup.touch()
+    os.truncate(path, 0)
+    for _ in range(2):
+        with open_tracker(path) as tracker:
+            told = tracker.notice or ""
+            assert "was empty" in told
+            assert f"runs rebuild --db {path}" in told
+            assert str(backup) in told
+    (word,) = damage.damaged_files(path)
+    assert str(word) in told
+    word.unlink()
+    with open_tracker(path) as tracker:
+        assert tracker.notice is None
+
+
+def test_an_empty_file_that_was_never_in_use_is_a_new_database(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "1000").mkdir(parents=True)
+    for name in ("wizard.db", "a/wizard.db", "mine.sqlite"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        if name != "wizard.db":
+            path.touch()
+        with open_tracker(path) as tracker:
+            assert tracker.notice is None
+
+
 # --- what is ours ------------------------------------------------------------------------------------
 
 

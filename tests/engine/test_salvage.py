@@ -253,6 +253,16 @@ def test_a_file_that_cannot_be_read_stays_and_is_said(tmp_path: Path) -> None:
     assert b"runs rebuild" in wizard("runs", "list", cwd=tmp_path).stderr
 
 
+def test_word_of_an_emptied_database_goes_once_the_jobs_are_back(tmp_path: Path) -> None:
+    (tmp_path / "wizard.db").touch()
+    (tmp_path / "runs" / "1000").mkdir(parents=True)
+    assert b"was empty" in wizard("runs", "list", cwd=tmp_path).stderr
+    answer = wizard("runs", "rebuild", cwd=tmp_path)
+    assert answer.stdout == b"0 jobs brought back, 0 were there.\n"
+    assert b"was empty" not in wizard("runs", "list", cwd=tmp_path).stderr
+    assert damaged_files(tmp_path / "wizard.db") == []
+
+
 def test_a_file_that_cannot_be_opened_now_stays(tracker: Tracker, tmp_path: Path) -> None:
     old = tmp_path / "wizard.db.damaged-20260101T000000Z"
     old.mkdir()
