@@ -96,6 +96,7 @@ class Dispatcher:
         self._left = True
         self._took_in = 0.0
         self._looked = 0.0
+        self._rest_until = 0.0
         self._surroundings: dict[Path, tuple[float, Provenance]] = {}
 
     def close(self) -> None:
@@ -136,6 +137,8 @@ class Dispatcher:
                         change(connection, run_id, Skipped(why), run={"ended_at": datetime.now(UTC)})
 
     def _start_what_fits(self) -> list[int]:
+        if time.monotonic() < self._rest_until:
+            return []
         with self._jobs.database.reading() as connection:
             ready = connection.execute(_READY).all()
             if not ready:
@@ -172,7 +175,9 @@ class Dispatcher:
         try:
             self._jobs.folder(run_id).launch(attempt)
         except OSError as error:
-            passing = isinstance(error, BlockingIOError) or error.errno in _PASSING
+            passing = error.errno in _PASSING
+            if passing and not isinstance(error, BlockingIOError):  # that would be this job's alone
+                self._rest_until = time.monotonic() + LOOK_S
             why = f"It cannot be started: {error.strerror or error}."
             with self._jobs.database.writing() as connection:
                 state, _ = stored_state(connection, run_id)

@@ -35,6 +35,14 @@ def test_the_nearest_folder_with_policies_holds_everything(tmp_path: Path) -> No
     )
 
 
+def test_whoever_comes_by_a_link_works_on_the_same_file(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "wizard.db"
+    link.symlink_to(tmp_path / "wizard.db")
+    for found in (find_workspace(db=link, env={}), find_workspace(env={"WIZARD_DB": str(link)})):
+        assert (found.db, found.runs) == (tmp_path / "wizard.db", tmp_path / "runs")
+
+
 def test_elsewhere_the_platform_folder_and_the_shipped_policies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from engine.jobs import scheduler
+from engine.jobs import reconcile, scheduler
+from engine.jobs.queue import kept_variables
 from engine.jobs.records import JobError, JobSpec
 from engine.jobs.states import FOLLOWS, STATES, IllegalTransition, check
-from tests.engine.jobs.conftest import Workshop, wait_for
+from engine.jobs.waiting import why_waiting
+from tests.engine.jobs.conftest import Workshop, processes_with, wait_for
 
 
 def test_a_job_runs_and_its_end_is_kept(workshop: Workshop) -> None:
@@ -237,6 +243,160 @@ def test_a_folder_that_is_gone_fails_its_job_and_not_the_queue(workshop: Worksho
     job = workshop.until(gone)
     assert job.outcome == "failed (1)"
     assert "cannot be started" in job.reason
+
+
+@pytest.mark.parametrize("how", ["its folder", "its lock", "its lock is a folder now"])
+def test_a_running_job_that_lost_its_folder_is_lost_and_holds_up_nobody(workshop: Workshop, how: str) -> None:
+    folder = workshop.jobs.folder(workshop.shell("sleep", "60"))
+    run_id = int(folder.path.name)
+    workshop.until(run_id, "running")
+    wait_for(lambda: folder.started(1))
+    if how == "its folder":
+        shutil.rmtree(folder.path)
+    else:
+        (folder.path / "job.lock").unlink()
+    if how == "its lock is a folder now":
+        (folder.path / "job.lock").mkdir()
+    job = workshop.until(run_id)
+    assert job.outcome == "lost"
+    assert job.reason.startswith("Its folder was removed")
+    assert workshop.until(workshop.shell("true")).outcome == "succeeded"
+    wait_for(lambda: not processes_with(str(folder.path)))
+
+
+def test_while_the_runs_cannot_be_seen_no_job_is_called_lost(workshop: Workshop) -> None:
+    """As when they are on a disk of another machine that is away for a while."""
+    run_id = workshop.shell("sleep", "3")
+    workshop.until(run_id, "running")
+    wait_for(lambda: workshop.jobs.folder(run_id).started(1))
+    away = workshop.jobs.runs_folder.rename(workshop.folder / "away")
+    time.sleep(0.5)
+    assert workshop.job(run_id).state.name == "running"
+    away.rename(workshop.jobs.runs_folder)
+    assert workshop.until(run_id).outcome == "succeeded"
+
+
+def test_what_needs_a_cancelled_job_does_not_run_though_that_ended_in_good_order(workshop: Workshop) -> None:
+    program = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    run_id = workshop.shell("bash", "-c", program)
+    needing = workshop.shell("touch", "ran", needs=[run_id])
+    wait_for(lambda: "ready" in workshop.output(run_id))
+    workshop.until(run_id, "running")
+    workshop.jobs.cancel(run_id)
+    assert workshop.until(run_id).outcome == "cancelled (SIGTERM)"
+    assert workshop.until(needing).state.name == "skipped"
+    assert not (workshop.folder / "ran").exists()
+
+
+def test_who_looked_long_ago_does_not_cancel_the_next_attempt(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = workshop.shell("sh", "-c", "echo $WIZARD101_ATTEMPT; sleep 1; test $WIZARD101_ATTEMPT = 2")
+    workshop.until(run_id, "running")
+    workshop.jobs.cancel(run_id)
+    with workshop.tracker.database.reading() as connection:
+        [row] = connection.execute(reconcile._ACTIVE).all()
+    assert row.status == "cancelling"
+    workshop.until(run_id)
+    workshop.jobs.retry(run_id)
+    wait_for(lambda: workshop.output(run_id).endswith("2\n"))
+    reconcile._settle(workshop.jobs, row, False, False)
+    assert workshop.until(run_id).outcome == "succeeded"
+
+
+@pytest.mark.parametrize("when", ["queued", "lost"])
+def test_a_checkpoint_is_discarded_where_no_supervisor_can_do_it(workshop: Workshop, when: str) -> None:
+    cases = workshop.folder / "cases.jsonl"
+    cases.write_text("".join(json.dumps({"prompt": f"hello {number}"}) + "\n" for number in range(4000)))
+    run_id = workshop.jobs.add(JobSpec("classify", {"file": str(cases)}, str(workshop.folder)))
+    checkpoint = workshop.jobs.folder(run_id).path / "predictions.jsonl"
+    workshop.until(run_id, "running")
+    wait_for(lambda: checkpoint.exists() and checkpoint.stat().st_size > 1000)
+    if when == "queued":
+        workshop.jobs.cancel(run_id)
+        workshop.until(run_id)
+        assert checkpoint.exists()
+        workshop.jobs.limit_group("default", 0)
+        workshop.jobs.retry(run_id)
+        assert workshop.jobs.job(run_id).done is None
+        workshop.jobs.cancel(run_id, keep=False)
+    else:
+        wait_for(lambda: workshop.jobs.folder(run_id).started(workshop.jobs.job(run_id).attempt))
+        supervisor = json.loads((checkpoint.parent / "started.json").read_text())["supervisor"]
+        os.kill(supervisor, signal.SIGSTOP)
+        workshop.jobs.cancel(run_id, keep=False)
+        os.kill(supervisor, signal.SIGKILL)
+        assert workshop.until(run_id).outcome == "lost (cancelled)"
+    wait_for(lambda: not checkpoint.exists())
+
+
+def test_a_large_job_is_not_passed_by_small_ones_for_ever(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WIZARD_ACCELERATORS", "2")
+    workshop.jobs.limit_group("default", 4)
+    first = workshop.shell("sleep", "1", accelerators=1)
+    workshop.until(first, "running")
+    large = workshop.shell("sleep", "0.5", accelerators=2, priority=1)
+    small = workshop.shell("true", accelerators=1)
+    without = workshop.shell("true")
+    assert workshop.until(without).outcome == "succeeded"
+    waits = why_waiting(workshop.jobs.live(), workshop.jobs.groups(), 2)
+    assert waits == {
+        large: "It needs 2 accelerators; 1 of 2 are free.",
+        small: f"The free accelerators are kept for job {large}, which needs 2.",
+    }
+    ends = [workshop.until(run_id).ended_at for run_id in (first, large, small)]
+    assert ends == sorted(ends)  # type: ignore[type-var]
+
+
+def test_a_long_pipeline_comes_back_as_a_whole(workshop: Workshop) -> None:
+    workshop.jobs.limit_group("default", 0)
+    ids: list[int] = []
+    for _ in range(1200):
+        spec = JobSpec("shell", {"command": ["true"]}, "/", needs=ids[-1:])
+        ids.append(workshop.jobs.add(spec))
+    workshop.jobs.cancel(ids[0])
+    scheduler.attend(workshop.jobs)
+    wait_for(lambda: workshop.jobs.counts() == {"skipped": 1200}, 60)
+    workshop.jobs.retry(ids[0])
+    assert workshop.jobs.counts() == {"queued": 1200}
+
+
+def test_a_scheduler_leaves_a_newer_database_alone(workshop: Workshop) -> None:
+    workshop.jobs.limit_group("default", 0)
+    workshop.shell("true")
+    wait_for(lambda: len(schedulers(workshop)) == 1)
+    for pid in schedulers(workshop):
+        os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not schedulers(workshop))
+    with closing(sqlite3.connect(workshop.tracker.path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    scheduler.ensure(workshop.tracker.path, workshop.jobs.runs_folder)
+    wait_for(lambda: schedulers(workshop))
+    wait_for(lambda: not schedulers(workshop), 10)
+
+
+def test_a_variable_that_holds_a_secret_is_not_kept() -> None:
+    environment = {
+        "PATH": "/bin",
+        "OPENAI_API_KEY": "sk-0123456789",
+        "WIZARD_OPENAI_URL": "http://me:sk-0123456789@localhost:8000",
+        "OLLAMA_HOST": "localhost:11434",
+    }
+    assert kept_variables(environment) == {"PATH": "/bin", "OLLAMA_HOST": "localhost:11434"}
+
+
+def test_a_folder_made_by_another_meanwhile_is_left_to_it(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = workshop.jobs.runs_folder / "1000" / "spec.json"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # they made it between the look and the making
+    with pytest.raises(JobError, match="cannot be written"):
+        workshop.jobs.add(JobSpec("shell", {"command": ["true"]}, "/"))
+    assert theirs.read_text() == "theirs"
 
 
 def test_a_killed_scheduler_is_followed_by_another(workshop: Workshop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from engine.jobs import supervisor
 from engine.jobs.folder import Exit, RunFolder
 from engine.jobs.states import Failed, Killed, Succeeded
+from engine.jobs.supervisor import Redactor
 
 MARK = "WIZARD101_TEST_MARK"
 
@@ -89,6 +91,13 @@ def test_a_command_that_is_not_there_is_said(folder: RunFolder) -> None:
     assert "no-such-command-here: No such file" in folder.output.read_text()
 
 
+def test_a_folder_to_work_in_that_is_not_there_is_said(folder: RunFolder, tmp_path: Path) -> None:
+    folder.prepare(["true"], cwd=str(tmp_path / "gone"))
+    folder.launch(1)
+    assert ended(folder).state == Failed(127)
+    assert folder.output.read_text() == f"{tmp_path / 'gone'}: No such file or directory\n"
+
+
 def test_the_lock_is_held_from_launch_to_end(folder: RunFolder) -> None:
     folder.prepare(["sleep", "1"], cwd="/")
     assert not folder.alive
@@ -121,6 +130,72 @@ def test_what_has_left_the_group_is_found_and_ended(folder: RunFolder, how: str)
         os.kill(pid_of(folder, "supervisor"), signal.SIGKILL)
     wait_for(lambda: not folder.alive)
     wait_for(lambda: processes_of(folder) == [], 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are not in /proc here")
+@pytest.mark.parametrize("program", ["timeout 60", "setsid --wait"])
+def test_what_has_left_the_group_is_paused_and_cancelled_like_the_rest(
+    folder: RunFolder, program: str
+) -> None:
+    run(folder, *program.split(), "sh", "-c", COUNTS, grace_s=30)
+    wait_for(lambda: folder.output.exists() and folder.output.stat().st_size > 10)
+    folder.ask(1, supervisor.PAUSE)
+    time.sleep(0.4)
+    size = folder.output.stat().st_size
+    time.sleep(0.3)
+    assert folder.output.stat().st_size == size
+    folder.ask(1, supervisor.RUN)
+    wait_for(lambda: folder.output.stat().st_size > size)
+    folder.ask(1, supervisor.CANCEL_KEEP)
+    assert ended(folder, 5).cancelled == "keep"
+    assert processes_of(folder) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are not in /proc here")
+def test_what_a_script_has_started_saves_though_the_script_has_ended(folder: RunFolder) -> None:
+    run(folder, "bash", "-c", f"{sys.executable} -c '{SAVES}' {folder.path}; echo after")
+    wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
+    folder.ask(1, supervisor.CANCEL_KEEP)
+    assert ended(folder).state == Killed(signal.SIGTERM)
+    assert (folder.path / "checkpoint" / "state").read_text() == "saved"
+    assert processes_of(folder) == []
+
+
+def test_cancelled_and_ended_in_good_order_is_not_succeeded(folder: RunFolder) -> None:
+    run(folder, "bash", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done")
+    wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
+    folder.ask(1, supervisor.CANCEL_KEEP)
+    end = ended(folder)
+    assert (end.exit_code, end.cancelled) == (0, "keep")
+    assert end.state == Killed(signal.SIGTERM)
+
+
+def test_what_is_told_to_another_attempt_means_nothing(folder: RunFolder) -> None:
+    run(folder, "sleep", "0.6")
+    folder.ask(2, supervisor.CANCEL_KEEP)
+    assert ended(folder).state == Succeeded()
+    assert folder.asked(1) == supervisor.RUN
+    assert folder.asked(2) == supervisor.CANCEL_KEEP
+
+
+def test_no_signal_to_its_own_group_frees_a_job_of_its_guardian(folder: RunFolder) -> None:
+    run(
+        folder,
+        "bash",
+        "-c",
+        "trap '' USR1 QUIT ALRM; kill -USR1 0; kill -QUIT 0; kill -ALRM 0; echo ready; sleep 60",
+    )
+    wait_for(lambda: folder.output.exists() and "ready" in folder.output.read_text())
+    os.kill(pid_of(folder, "supervisor"), signal.SIGKILL)
+    wait_for(lambda: not folder.alive)
+    wait_for(lambda: processes_of(folder) == [], 1)
+
+
+def test_a_job_whose_folder_is_removed_is_ended(folder: RunFolder) -> None:
+    run(folder, "sleep", "60")
+    pid_of(folder, "worker")
+    shutil.rmtree(folder.path)
+    wait_for(lambda: processes_of(folder) == [], 3)
 
 
 STUBBORN = "trap '' TERM; (trap '' TERM; sleep 60; sleep 60) & echo ready; sleep 60; sleep 60"
@@ -231,6 +306,18 @@ def test_secrets_never_reach_the_log(folder: RunFolder, monkeypatch: pytest.Monk
     run(folder, "sh", "-c", pieces)
     assert ended(folder).state == Succeeded()
     assert folder.output.read_text() == "[secret HF_TOKEN]\n[secret HF_TOKEN]\nhf_01"
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 13, 100])
+def test_of_secrets_that_begin_alike_nothing_is_left_however_they_are_cut(size: int) -> None:
+    secrets = {"A_KEY": "abcdefgh", "B_KEY": "abcdefghSECRETTAIL", "C_KEY": "TAILabcdefgh"}
+    data = b"abcdefghSECRETTAIL abcdefghSECRET TAILabcdefghSECRETTAILabcdefgh abcdefg"
+    redactor = Redactor(secrets)
+    pieces = [data[start : start + size] for start in range(0, len(data), size)]
+    written = b"".join([*map(redactor.feed, pieces), redactor.flush()])
+    assert written == Redactor(secrets).feed(data) + b"abcdefg"
+    assert b"abcdefgh" not in written
+    assert written.startswith(b"[secret B_KEY] [secret A_KEY]SECRET [secret C_KEY]SECRET[secret C_KEY] ")
 
 
 def test_much_output_at_once_is_all_there(folder: RunFolder) -> None:
