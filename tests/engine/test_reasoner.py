@@ -386,7 +386,7 @@ def test_a_megabyte_on_one_line_takes_seconds_at_most(piece: str) -> None:
     text = (piece * (1_000_000 // len(piece) + 1))[:1_000_000]
     began = time.process_time()
     REASONERS[Level.HIGH].classify(Case(text))
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
 
 
 def test_a_megabyte_of_the_signals_own_words_takes_seconds_at_most() -> None:
@@ -404,4 +404,4 @@ def test_a_megabyte_of_the_signals_own_words_takes_seconds_at_most() -> None:
     assert len(text) == 1_000_000
     began = time.process_time()
     REASONERS[Level.HIGH].classify(Case(text))
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
