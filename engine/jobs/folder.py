@@ -28,6 +28,7 @@ GRACE_S = 15.0
 """How long a cancelled worker has to save its checkpoint before it is killed."""
 
 _PATIENCE_S = 0.2
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +138,42 @@ class RunFolder:
         with suppress(OSError, ValueError):
             supervisor.discard_checkpoint(str(self.path), self.spec().get("checkpoint", ()))
 
+    def set_events_aside(self, attempt: int) -> None:
+        """Have the next attempt begin an event file of its own; this one's becomes ``events.ATTEMPT.jsonl``.
+
+        Raises:
+            OSError: if it cannot be renamed.
+        """
+        with suppress(FileNotFoundError):
+            self.events.rename(self.events.with_suffix(f".{attempt}{self.events.suffix}"))
+
+    def end_what_is_left(self, attempt: int) -> None:
+        """Kill what has outlived the attempt's supervisor and its guardian, if it is still the last one.
+
+        Without its lock, that is left to the supervisor, which then ends the job.
+
+        Raises:
+            OSError: if there is a lock, and it cannot be opened.
+        """
+        try:
+            lock = os.open(self.path / supervisor.LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in _NO_FILE:
+                return
+            raise
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self.launched(attempt):
+                supervisor.kill_marked(str(self.path.absolute()))
+        except BlockingIOError:
+            pass  # somebody else does so, or starts the next attempt
+        finally:
+            os.close(lock)
+
     def launch(self, attempt: int) -> None:
         """Start the supervisor. The lock is held from before this returns until all of the run is gone.
+
+        What may be left of an earlier attempt, whose supervisor and guardian were killed, is ended first.
 
         Raises:
             BlockingIOError: if an earlier attempt still holds the lock.
@@ -147,6 +182,8 @@ class RunFolder:
         lock = os.open(self.path / supervisor.LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             _take(lock)
+            if attempt > 1:
+                supervisor.kill_marked(str(self.path.absolute()))
             with suppress(FileNotFoundError):
                 (self.path / supervisor.EXIT).unlink()
             os.pwrite(lock, f"{attempt}\n".encode(), 0)
@@ -186,7 +223,7 @@ class RunFolder:
         try:
             lock = os.open(self.path / supervisor.LOCK, os.O_RDWR)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+            if error.errno in _NO_FILE:
                 return False
             raise
         try:

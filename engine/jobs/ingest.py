@@ -97,7 +97,7 @@ def _place(connection: Connection, run_id: int) -> Place | None:
 
 def _store(connection: Connection, run_id: int, part: Part) -> None:
     if part.anew:
-        _forget(connection, run_id)
+        forget(connection, run_id)
     _insert_points(connection, run_id, part.points)
     _insert_events(connection, run_id, part.events)
     pace = _Pace(*connection.execute(_PACE, {"run": run_id}).one())
@@ -113,14 +113,28 @@ def _store(connection: Connection, run_id: int, part: Part) -> None:
     connection.execute(changed.values(**place, **asdict(pace)))
 
 
-def _forget(connection: Connection, run_id: int) -> None:
-    """Remove what was taken in of a file that has been replaced."""
-    for table in (MetricRow, RunEventRow, ArtifactRow, ResultRow):
+def forget(connection: Connection, run_id: int) -> None:
+    """Remove what was taken in of an event file that is, or is to be, another: it is read from its start."""
+    for table in (MetricRow, RunEventRow, ArtifactRow):
         connection.execute(delete(table).where(col(table.run_id) == run_id))
     inputs = (col(LineageRow.run_id) == run_id, col(LineageRow.role).in_(INPUT_ROLES))
     connection.execute(delete(LineageRow).where(*inputs))
-    connection.execute(update(RunRow).where(col(RunRow.id) == run_id).values(summary="{}", cost_usd=None))
+    _forget_end(connection, run_id)
+    connection.execute(update(RunRow).where(col(RunRow.id) == run_id).values(cost_usd=None))
+    forget_progress(connection, run_id)
+    place = {"events_offset": 0, "events_seq": -1, "events_skipped": 0, "events_check": 0}
+    connection.execute(update(JobRow).where(col(JobRow.run_id) == run_id).values(**place))
+
+
+def forget_progress(connection: Connection, run_id: int) -> None:
+    """Remove how far the work was."""
     connection.execute(update(JobRow).where(col(JobRow.run_id) == run_id).values(**asdict(_Pace())))
+
+
+def _forget_end(connection: Connection, run_id: int) -> None:
+    """Remove what an earlier process of the job said of itself at its end."""
+    connection.execute(delete(ResultRow).where(col(ResultRow.run_id) == run_id))
+    connection.execute(update(RunRow).where(col(RunRow.id) == run_id).values(summary="{}"))
 
 
 # --- curves ------------------------------------------------------------------------------------------
@@ -163,6 +177,8 @@ def _insert_events(connection: Connection, run_id: int, events: Sequence[Event])
         connection.exec_driver_sql("INSERT INTO run_event VALUES (?, ?, ?, ?)", rows)
     for event in kept:
         match event:
+            case Launched():
+                _forget_end(connection, run_id)
             case Artifact():
                 values = {"role": event.role, "sha256": event.sha256}
                 made = insert_or(ArtifactRow).values(run_id=run_id, path=event.path, **values)

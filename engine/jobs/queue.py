@@ -22,8 +22,9 @@ from sqlmodel import col
 from engine.events import JsonValue
 from engine.jobs import supervisor
 from engine.jobs.folder import RunFolder
+from engine.jobs.ingest import forget, forget_progress
 from engine.jobs.job_rows import change, insert_job, jobs_selected, stored_state, summaries
-from engine.jobs.kinds import kind_named, refuse_secrets
+from engine.jobs.kinds import KINDS, kind_named, refuse_secrets
 from engine.jobs.records import Estimate, Group, JobError, JobSpec, JobSummary
 from engine.jobs.states import Cancelling, Paused, Queued, Running, Skipped, Starting, Succeeded
 from engine.jobs.supervisor import secrets_of
@@ -40,11 +41,6 @@ AT_ONCE = 1
 """How many jobs of a group run at once unless somebody says otherwise."""
 
 _HUGE = 10**9
-
-_NO_PROGRESS = {
-    **dict.fromkeys(("phase", "unit"), ""),
-    **dict.fromkeys(("done", "total", "rate", "progressed_at_ms")),
-}
 
 _KEPT_VARIABLES = (
     "PATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "HF_HOME", "OLLAMA_HOST",
@@ -304,7 +300,8 @@ class Jobs:
     def retry(self, run_id: int) -> None:
         """Queue a job that did not succeed again, in its place, with what was skipped for its sake.
 
-        It keeps its id, folder and log. A kind that is resumable goes on where it ended.
+        It keeps its id, folder and log. A kind that is resumable goes on where it ended, if it has not
+        discarded that; else what an earlier attempt told is set aside, and its figures are forgotten.
         """
         folder = self.folder(run_id)
         with self.database.writing() as connection:
@@ -313,17 +310,24 @@ class Jobs:
                 raise JobError(f"Job {run_id} has succeeded.", "Run it anew, as a job of its own.")
             if not state.over:
                 raise JobError(f"Job {run_id} is {state.name}: it has not ended.")
-            attempt += 0 if isinstance(state, Skipped) else 1
-            if _cancel_of(connection, run_id) == "discard":
-                folder.discard()
+            discarded = _cancel_of(connection, run_id) == "discard"
+            kind = KINDS.get(_kind_of(connection, run_id))
+            afresh = discarded or (kind is not None and not kind.resumable)
             try:
                 folder.spec()
+                if discarded:
+                    folder.discard()
+                if afresh:
+                    folder.set_events_aside(attempt)
+                attempt += 0 if isinstance(state, Skipped) else 1
                 folder.ask(attempt, supervisor.RUN)
             except (OSError, ValueError) as error:
                 raise JobError(
                     f"The folder of job {run_id} cannot be used: {error}.",
                     "Run it anew, as a job of its own.",
                 ) from error
+            if afresh:
+                forget(connection, run_id)
             _requeue(connection, run_id, attempt)
 
     def again(self, run_id: int) -> int:
@@ -379,13 +383,18 @@ def _cancel_of(connection: Connection, run_id: int) -> str | None:
     return connection.execute(found).scalar_one()
 
 
+def _kind_of(connection: Connection, run_id: int) -> str:
+    return connection.execute(select(col(RunRow.kind)).where(col(RunRow.id) == run_id)).scalar_one()
+
+
 def _requeue(connection: Connection, run_id: int, attempt: int) -> None:
     """Queue a job again, and those that were skipped because they need it."""
     left = [(run_id, attempt)]
     while left:
         run_id, attempt = left.pop()
-        anew = {"attempt": attempt, "cancel": None, "reason": "", **_NO_PROGRESS}
+        anew = {"attempt": attempt, "cancel": None, "reason": ""}
         change(connection, run_id, Queued(), run={"started_at": None, "ended_at": None}, job=anew)
+        forget_progress(connection, run_id)
         for waiting in connection.execute(_SKIPPED_FOR, {"run": run_id}).scalars().all():
             state, its_attempt = stored_state(connection, waiting)
             if isinstance(state, Skipped):

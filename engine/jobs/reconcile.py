@@ -85,6 +85,7 @@ def _settle(jobs: Jobs, row: Any, scheduling: bool, take_in: bool) -> bool:
     if not launched and not (scheduling and jobs.runs_folder.is_dir()):
         return True
     if launched or row.started_at is not None:
+        folder.end_what_is_left(attempt)
         ingest(jobs.database, folder.events, run_id, ended=True)
         told = {} if launched else {"reason": _GONE}
         _store(jobs, run_id, state, attempt, Lost(), job=told, ended_at=datetime.now(UTC))

@@ -350,6 +350,47 @@ def test_a_large_job_is_not_passed_by_small_ones_for_ever(
     assert ends == sorted(ends)  # type: ignore[type-var]
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are not in /proc here")
+def test_what_outlives_supervisor_and_guardian_is_ended_before_the_job_is_called_lost(
+    workshop: Workshop,
+) -> None:
+    run_id = workshop.shell("sh", "-c", "echo $WIZARD101_ATTEMPT; sleep 60")
+    folder = workshop.jobs.folder(run_id)
+    wait_for(lambda: folder.started(1))
+    for pid in processes_with(f"supervisor.py\0{folder.path}\0"):
+        os.kill(pid, signal.SIGKILL)
+    assert workshop.until(run_id).outcome == "lost"
+    assert processes_with(str(folder.path)) == []
+
+
+FIGURES = """
+import json, os, sys
+attempt = int(os.environ["WIZARD101_ATTEMPT"])
+def tell(**event):
+    with open(os.environ["WIZARD101_EVENTS"], "a") as file:
+        file.write(json.dumps(event) + "\\n")
+for step in range(3):
+    tell(event="metric", name="loss", step=step, value=float(attempt))
+if attempt == 1:
+    tell(event="finished", summary={"early": 1.0})
+sys.exit(attempt == 1)
+"""
+
+
+def test_a_second_attempt_from_the_start_has_figures_of_its_own(workshop: Workshop) -> None:
+    run_id = workshop.python(FIGURES)
+    workshop.until(run_id, "failed")
+    assert [bucket.mean for bucket in workshop.tracker.runs.curve(run_id, "loss")] == [1.0] * 3
+    assert list(workshop.tracker.runs.results([run_id])[run_id]) == ["early"]
+    workshop.jobs.retry(run_id)
+    assert workshop.tracker.runs.curve(run_id, "loss") == []
+    assert workshop.until(run_id).outcome == "succeeded"
+    assert [bucket.mean for bucket in workshop.tracker.runs.curve(run_id, "loss")] == [2.0] * 3
+    assert workshop.tracker.runs.results([run_id]) == {run_id: {}}
+    told = (workshop.jobs.folder(run_id).path / "events.1.jsonl").read_text()
+    assert told.count("metric") == 3
+
+
 def test_a_long_pipeline_comes_back_as_a_whole(workshop: Workshop) -> None:
     workshop.jobs.limit_group("default", 0)
     ids: list[int] = []
