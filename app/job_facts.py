@@ -10,7 +10,7 @@ from textual.content import Content
 
 from app.job_board import JobView
 from app.job_figures import done_words, left_words, rate_words, took_words
-from app.job_words import JobLine, outcome_words, remark
+from app.job_words import JobLine, remark, state_words
 from app.run_facts import fact_lines
 from app.run_words import cost_words
 from app.safe_text import one_line, visible
@@ -52,14 +52,14 @@ def about_lines(line: JobLine, now: datetime) -> list[Content]:
         (one_line(job.name, _TEXT), "bold"),
         (f"  {' · '.join(filter(None, facts))}", "$text-muted"),
     )
-    return [head, Content.assemble(outcome_words(job), "  ", remark(line))]
+    return [head, Content.assemble(state_words(job), "  ", remark(line))]
 
 
 def job_lines(view: JobView, now: datetime) -> Iterator[Content]:
     """Yield all that is known of a job, section by section."""
     job = view.line.job
     yield Content.assemble((f"#{job.id} ", "$text-muted"), (one_line(job.name, _TEXT), "bold"))
-    yield Content.assemble(outcome_words(job), "  ", remark(view.line))
+    yield Content.assemble(state_words(job), "  ", remark(view.line))
     for failed in (told.body for told in view.told if told.body.get("event") == "failed"):
         for part in ("message", "kept", "hint"):
             if failed.get(part):

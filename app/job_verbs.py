@@ -13,13 +13,13 @@ def why_not(name: str, job: JobSummary) -> str | None:
     state = job.state
     match name:
         case "toggle_pause" if state.over:
-            return f"It is over: it is {job.outcome}."
+            return f"It is over: {job.outcome}."
         case "toggle_pause" if isinstance(state, Queued):
             return "It has not started. g holds its whole group."
         case "toggle_pause" if not isinstance(state, Running | Paused):
             return f"It is {state.name}."
         case "cancel_job" if state.over:
-            return f"It is over already: it is {job.outcome}."
+            return f"It is over already: {job.outcome}."
         case "cancel_job" if isinstance(state, Cancelling) and not state.keep:
             return "It is being cancelled already, and its checkpoint discarded."
         case "retry_job" if isinstance(state, Succeeded):

@@ -35,12 +35,6 @@ def state_words(job: JobSummary) -> Content:
     return status_words(job.outcome.partition(" ")[0])
 
 
-def outcome_words(job: JobSummary) -> Content:
-    """Return the state in full: with exit code or signal."""
-    detail = job.outcome.partition(" ")[2]
-    return Content.assemble(state_words(job), f" {one_line(detail, _TEXT)}" if detail else "")
-
-
 def progress_words(job: JobSummary, width: int) -> Content:
     """Return how much is done: a bar of ``width`` cells and a percentage, or the bare number."""
     fraction = job.fraction
@@ -66,14 +60,14 @@ def _remarks(line: JobLine) -> Iterator[Content]:
         case Paused():
             yield Content.styled("p lets it go on", "$text-muted")
         case Cancelling(keep):
-            told = "it may save its checkpoint" if keep else "its checkpoint is discarded"
+            told = "it may save what it has" if keep else "its checkpoint is discarded"
             yield Content.styled(told, "$text-muted")
         case Lost():
             yield Content.styled(LOST, "bold $text-warning")
         case Skipped(why):
             yield Content.styled(one_line(why, _TEXT), "$text-muted")
         case Failed(code):
-            yield Content(f"exit code {code}")
+            yield Content(f"exit code {code}{', cancelled' if job.cancel else ''}")
         case Killed():
             yield Content(one_line(job.outcome.partition(" ")[2].strip("()"), _TEXT))
         case _ if job.phase and not job.state.over:

@@ -22,7 +22,7 @@ from textual.command import CommandPalette, Provider
 from textual.events import Key
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from app.actions import Where, bindings
 from app.last_gate import LastGate
@@ -228,6 +228,8 @@ class WizardApp(App[None]):
         from app.screens.experiments import ExperimentsScreen
 
         await self.switch_mode("experiments")
+        while not isinstance(self.screen, ExperimentsScreen | ModalScreen):
+            await self.pop_screen()
         if isinstance(self.screen, ExperimentsScreen):
             self.screen.action_jump(run_id)
 

@@ -83,12 +83,14 @@ class ExperimentsScreen(LiveScreen):
     def _list(self, *, keep: bool = False, key: int | None = None) -> None:
         self.table.show(RunList(self.records, self.runs_asked), keep=keep, key=key)
         self.table.sort = (sort_column(self.runs_asked.sort), self.runs_asked.descending)
-        self.table.empty = "No run matches. esc clears the filter." if self.words.value else "No runs yet."
+        by_result = self.runs_asked.sort.startswith("result:")
+        none = "No run has the result that is sorted by. s sorts by another." if by_result else "No runs yet."
+        self.table.empty = "No run matches. esc clears the filter." if self.words.value else none
 
-    def _ask(self, text: str, sort: str, descending: bool) -> None:
-        """List other runs, or the same in another order."""
+    def _ask(self, text: str, sort: str, descending: bool, *, keep: bool = False) -> None:
+        """List other runs, or the same in another order; ``keep`` the one chosen."""
         self.runs_asked = RunQuery.parse(text, sort=sort, descending=descending)
-        self._list()
+        self._list(keep=keep)
         self._show_settings()
 
     @on(PagedTable.Loaded)
@@ -124,14 +126,14 @@ class ExperimentsScreen(LiveScreen):
 
     @on(FilterInput.Asked)
     def _filter(self) -> None:
-        self._ask(self.words.value, self.runs_asked.sort, self.runs_asked.descending)
+        self._ask(self.words.value, self.runs_asked.sort, self.runs_asked.descending, keep=True)
 
     @on(FilterInput.Left)
     def _filtered(self) -> None:
         self.set_focus(self.table)
 
     def do_sort_runs(self) -> None:
-        self.run_worker(self._ask_for_sort(), group="ask", exclusive=True)
+        self.begin_dialog(self._ask_for_sort())
 
     async def _ask_for_sort(self) -> None:
         from app.screens.choice import ChoiceScreen
@@ -140,18 +142,16 @@ class ExperimentsScreen(LiveScreen):
         if names is None:
             return
         sorts = {str(sort): said for sort, said in SORTS.items()}
-        sorts |= {f"result:{name}": f"result {name}" for name in names}
+        sorts |= {f"result:{name}": f"result {name}, of the runs that have it" for name in names}
+        sorts.setdefault(self.runs_asked.sort, self.runs_asked.sort.removeprefix("result:"))
         chosen = await self.app.push_screen_wait(
             ChoiceScreen("Sort by", list(sorts.values()), list(sorts).index(self.runs_asked.sort))
         )
-        if chosen is not None:
-            self._sort_by(list(sorts)[chosen])
+        if chosen is not None and (sort := list(sorts)[chosen]) != self.runs_asked.sort:
+            self._sort_by(sort)
 
     def _sort_by(self, sort: str) -> None:
-        if sort == self.runs_asked.sort:
-            self.do_reverse_sort()
-        else:
-            self._ask(self.words.value, sort, sort not in (Sort.NAME, Sort.KIND, Sort.STATUS))
+        self._ask(self.words.value, sort, sort not in (Sort.NAME, Sort.KIND, Sort.STATUS))
 
     def do_reverse_sort(self) -> None:
         self.runs_asked = replace(self.runs_asked, descending=not self.runs_asked.descending)
@@ -160,7 +160,9 @@ class ExperimentsScreen(LiveScreen):
 
     @on(PagedTable.SortAsked)
     def _title_clicked(self, event: PagedTable.SortAsked) -> None:
-        if event.column in list(Sort):
+        if event.column == self.runs_asked.sort:
+            self.do_reverse_sort()
+        elif event.column in list(Sort):
             self._sort_by(event.column)
         else:
             self.do_sort_runs()
@@ -231,7 +233,7 @@ class ExperimentsScreen(LiveScreen):
     # --- lineage -------------------------------------------------------------------------------------
 
     def do_show_lineage(self) -> None:
-        self.run_worker(self._ask_for_relative(self._row_id), group="ask", exclusive=True)
+        self.begin_dialog(self._ask_for_relative(self._row_id))
 
     async def _ask_for_relative(self, run_id: int) -> None:
         from app.screens.run_verbs import choose_relative
@@ -293,12 +295,12 @@ class ExperimentsScreen(LiveScreen):
     def do_edit_note(self) -> None:
         from app.screens.run_verbs import edit_note
 
-        self.run_worker(edit_note(self, self._row_id), group="ask", exclusive=True)
+        self.begin_dialog(edit_note(self, self._row_id))
 
     def do_edit_tags(self) -> None:
         from app.screens.run_verbs import edit_tags
 
-        self.run_worker(edit_tags(self, self._row_id), group="ask", exclusive=True)
+        self.begin_dialog(edit_tags(self, self._row_id))
 
     def do_export_runs(self) -> None:
         from app.screens.export import ExportScreen, Selected

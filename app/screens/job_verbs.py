@@ -21,6 +21,7 @@ _KEEP = Answer("k", "Keep its checkpoint", "r lets it go on from there later")
 _DISCARD = Answer("d", "Discard its checkpoint", "what it has done so far is lost")
 _PLAIN = Answer("y", "Cancel it", "a command cannot go on where it was stopped")
 _NO = Answer("n", "No, let it go on")
+_STILL_KEEP = Answer("n", "No, keep it")
 
 
 async def ask_queue(screen: JobsScreen, work: Callable[[Jobs], Result]) -> Result | None:
@@ -47,21 +48,24 @@ async def cancel(screen: JobsScreen, job: JobSummary) -> None:
         if await ask_queue(screen, lambda jobs: _cancelled(jobs, job.id, keep=True)):
             screen.app.notify(f"Job {job.id} was taken out of the queue. r puts it back.")
         return
-    answer = await screen.app.push_screen_wait(
-        ConfirmScreen(f"Cancel job {job.id}?", job.name, cancel_answers(job))
-    )
+    answers = cancel_answers(job)
+    if not answers:
+        screen.app.notify("It is being cancelled. What does not end by itself is killed soon.")
+        return
+    answer = await screen.app.push_screen_wait(ConfirmScreen(f"Cancel job {job.id}?", job.name, answers))
     if answer in ("k", "d", "y"):
         await ask_queue(screen, lambda jobs: _cancelled(jobs, job.id, keep=answer != "d"))
 
 
 def cancel_answers(job: JobSummary) -> Sequence[Answer]:
-    """Return the ways in which a job under way can be cancelled."""
+    """Return the ways in which a job under way can be cancelled; none if nothing is left to be decided."""
     from engine.jobs.kinds import KINDS
 
     kind = KINDS.get(job.kind)
+    checkpoint = kind is None or bool(kind.checkpoint)
     if isinstance(job.state, Cancelling):
-        return (_DISCARD, Answer("n", "No, keep it"))
-    return (_KEEP, _DISCARD, _NO) if kind is None or kind.checkpoint else (_PLAIN, _NO)
+        return (_STILL_KEEP, _DISCARD) if checkpoint else ()
+    return (_KEEP, _DISCARD, _NO) if checkpoint else (_PLAIN, _NO)
 
 
 def _cancelled(jobs: Jobs, job_id: int, *, keep: bool) -> bool:
@@ -84,7 +88,7 @@ async def run_anew(screen: JobsScreen, job: JobSummary) -> None:
 
 async def prioritise(screen: JobsScreen, job: JobSummary, by: int) -> None:
     """Have a job that waits start earlier, or later."""
-    await ask_queue(screen, lambda jobs: jobs.prioritise(job.id, job.priority + by))
+    await ask_queue(screen, lambda jobs: jobs.prioritise(job.id, jobs.job(job.id).priority + by))
 
 
 async def copy_command(screen: JobsScreen, job: JobSummary) -> None:
@@ -102,13 +106,21 @@ async def fill_in(screen: JobsScreen, like: int | None = None) -> None:
 
     spec: JobSpec | None = None
     if like is not None:
-        spec = await ask_queue(screen, lambda jobs: jobs.spec(like))
+        spec = await ask_queue(screen, lambda jobs: _known_spec(jobs, like))
         if spec is None:
             return
     job_id = await screen.app.push_screen_wait(NewJobScreen(screen.reader, spec, like))
     if job_id is not None:
         screen.choose_job(job_id)
         screen.app.notify(f"Job {job_id} was queued.")
+
+
+def _known_spec(jobs: Jobs, job_id: int) -> JobSpec:
+    from engine.jobs.kinds import kind_named
+
+    spec = jobs.spec(job_id)
+    kind_named(spec.kind)  # one that only a newer version knows has no form here
+    return spec
 
 
 async def limit_groups(screen: JobsScreen, present: str) -> None:

@@ -365,10 +365,10 @@ class JobsScreen(LiveScreen):
         self.run_worker(work, group="verb")
 
     def do_new_job(self) -> None:
-        self._begin(verbs.fill_in(self))
+        self.begin_dialog(verbs.fill_in(self))
 
     def do_change_job(self) -> None:
-        self._begin(verbs.fill_in(self, self._job.id))
+        self.begin_dialog(verbs.fill_in(self, self._job.id))
 
     def do_run_anew(self) -> None:
         self._begin(verbs.run_anew(self, self._job))
@@ -377,7 +377,7 @@ class JobsScreen(LiveScreen):
         self._begin(verbs.toggle_pause(self, self._job))
 
     def do_cancel_job(self) -> None:
-        self._begin(verbs.cancel(self, self._job))
+        self.begin_dialog(verbs.cancel(self, self._job))
 
     def do_retry_job(self) -> None:
         self._begin(verbs.retry(self, self._job))
@@ -389,7 +389,7 @@ class JobsScreen(LiveScreen):
         self._begin(verbs.prioritise(self, self._job, -1))
 
     def do_limit_groups(self) -> None:
-        self._begin(verbs.limit_groups(self, self.line.job.group if self.line else DEFAULT_GROUP))
+        self.begin_dialog(verbs.limit_groups(self, self.line.job.group if self.line else DEFAULT_GROUP))
 
     def do_open_run(self) -> None:
         self.wizard.show_run(self._job.id)

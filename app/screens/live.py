@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.content import Content
 from textual.screen import Screen
@@ -29,6 +29,7 @@ class LiveScreen(Screen[None]):
         self.trouble = Static(id="trouble")
         self._seen: int | None = None
         self._looking = False
+        self._asking = False
 
     @property
     def wizard(self) -> WizardApp:
@@ -66,6 +67,20 @@ class LiveScreen(Screen[None]):
         except Exception as error:
             self.failed(error)
             return None
+
+    def begin_dialog(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin what asks something in a dialog. Of a key that is pressed twice the second asks nothing."""
+        if self._asking:
+            work.close()
+            return
+        self._asking = True
+        self.run_worker(self._have_asked(work))
+
+    async def _have_asked(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            self._asking = False
 
     def on_mount(self) -> None:
         self.trouble.display = False

@@ -33,6 +33,10 @@ _TYPING_S = 0.3
 _SAYS = 300
 
 
+class _Form(VerticalScroll, inherit_bindings=False):
+    """The fields: "down" goes to the next one, where a container would scroll."""
+
+
 class NewJobScreen(ModalScreen[int | None]):
     """Gives the number of the job that was queued, or None."""
 
@@ -55,7 +59,7 @@ class NewJobScreen(ModalScreen[int | None]):
         self._spec: JobSpec | None = None
         self._faults: Mapping[str, str] = {}
         self._touched: set[str] = set()
-        self._form = VerticalScroll(id="form", can_focus=False)
+        self._form = _Form(id="form", can_focus=False)
         self._outlook = Static(id="outlook")
         self._key_bar = KeyBar()
         self._typing: Timer | None = None
@@ -100,6 +104,7 @@ class NewJobScreen(ModalScreen[int | None]):
             field.input.suggester = PathSuggester(lambda: "/" if here else self._answer("cwd"))
         self._fields[question.key] = field
         await self._form.mount(field)
+        self._begun.setdefault(question.key, field.value)
 
     def _answer(self, key: str) -> str:
         return self._fields[key].value if key in self._fields else ""

@@ -83,6 +83,7 @@ class TagsScreen(ModalScreen[list[str] | None]):
         super().__init__()
         self._run = run
         self._input = SafeInput(id="tags", placeholder="Tags, with commas between them")
+        self._input.select_on_focus = False  # what is typed is a tag more
         self._former = ", ".join(tags)
         self._input.value = self._former
         self._key_bar = KeyBar()
@@ -95,6 +96,7 @@ class TagsScreen(ModalScreen[list[str] | None]):
             yield self._key_bar
 
     def on_mount(self) -> None:
+        self._input.cursor_position = len(self._former)
         self._key_bar.show(actions(Where.TAGS))
 
     def do_save_tags(self) -> None:

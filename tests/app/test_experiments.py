@@ -174,6 +174,30 @@ async def test_runs_are_sorted_by_any_column_or_result(tmp_path: Path, tracker: 
         await until(pilot, lambda: pilot.app.screen is screen)
 
 
+async def test_the_result_sorted_by_may_be_gone(tmp_path: Path, tracker: Tracker) -> None:
+    add(tracker, "only", results=[Result("f1", 0.5)])
+    async with experiments(tmp_path, runs=1) as (pilot, screen):
+        await pilot.press("s", *"f1", "enter")
+        await until(pilot, lambda: screen.runs_asked.sort == "result:f1")
+        with tracker.database.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM result")
+        await sees(pilot, "No run has the result that is sorted by.")
+        await pilot.press("s")
+        await at(pilot, ChoiceScreen)
+        await pilot.press("escape")
+
+
+async def test_a_filter_keeps_the_run_chosen(tmp_path: Path, tracker: Tracker) -> None:
+    ids = [add(tracker, f"run {number}") for number in range(5)]
+    async with experiments(tmp_path, runs=5) as (pilot, screen):
+        await pilot.press("slash", *"run 2")
+        await until(pilot, lambda: screen.table.count == 1)
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.table.count == 5)
+        assert screen.table.row is not None
+        assert screen.table.row.id == ids[2]
+
+
 async def test_details_say_everything_and_stand_beside_the_list_or_in_its_place(
     tmp_path: Path, tracker: Tracker
 ) -> None:
@@ -319,10 +343,14 @@ async def test_notes_and_tags_are_edited(tmp_path: Path, tracker: Tracker) -> No
         await at(pilot, TagsScreen)
         await pilot.press("ctrl+u", *"new, two words ,new", "enter")
         await sees(pilot, "#new  #two words")
+        await pilot.press("t")
+        await at(pilot, TagsScreen)
+        await pilot.press(*", third", "enter")
+        await sees(pilot, "#new  #third  #two words")
     run = tracker.runs.run(run_id)
     assert run is not None
     assert run.note == "was here!\nmore"
-    assert set(run.summary.tags) == {"new", "two words"}
+    assert set(run.summary.tags) == {"new", "two words", "third"}
 
 
 async def test_runs_are_exported_and_a_file_is_replaced_only_when_asked_twice(

@@ -16,6 +16,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from app.job_words import JobLine, standing
+from app.screens.compare import CompareScreen
 from app.screens.confirm import ConfirmScreen
 from app.screens.experiments import ExperimentsScreen
 from app.screens.groups import GroupsScreen
@@ -166,7 +167,7 @@ async def test_pause_and_go_on_by_one_key(workshop: Workshop) -> None:
         await pilot.press("y")
         await sees(pilot, "■ cancelled", "SIGTERM")
         await pilot.press("p")
-        await sees(pilot, "It is over: it is cancelled (SIGTERM).")
+        await sees(pilot, "It is over: cancelled (SIGTERM).")
 
 
 async def test_a_checkpoint_is_kept_or_discarded(workshop: Workshop) -> None:
@@ -238,8 +239,13 @@ async def test_copying_and_going_to_the_run(workshop: Workshop) -> None:
         experiments = pilot.app.screen
         assert isinstance(experiments, ExperimentsScreen)
         await until(pilot, lambda: experiments.table.row and experiments.table.row.id == job_id, LONG)
-        await pilot.press("2")
+        await pilot.press("up", "space", "space", "c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen), LONG)
+        await pilot.press("alt+2")
         await until(pilot, lambda: pilot.app.screen is screen)
+        await pilot.press("o")
+        await until(pilot, lambda: pilot.app.screen is experiments, LONG)
+        await until(pilot, lambda: experiments.table.row and experiments.table.row.id == job_id, LONG)
 
 
 async def test_the_filter_finds_by_words_and_the_choice_stays(workshop: Workshop) -> None:
@@ -451,7 +457,7 @@ async def test_every_verb_is_in_the_palette_and_says_why_it_cannot_be_used(works
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
         await pilot.press(*"cancel the job")
-        await sees(pilot, "Cancel the job", "It is over already: it is succeeded.")
+        await sees(pilot, "Cancel the job", "It is over already: succeeded.")
 
 
 STATES: tuple[JobState, ...] = (

@@ -124,6 +124,22 @@ def test_a_script_adds_waits_and_looks(desk: Desk) -> None:
     wait_for(lambda: not processes_with(str(desk.folder)), 60)  # the scheduler leaves by itself
 
 
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_what_nobody_reads_is_done_all_the_same(desk: Desk, closed: str) -> None:
+    program = f"{sys.executable} -m app jobs add shell --json -- true {closed}"
+    ended = subprocess.run(
+        ["sh", "-c", program],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        cwd=desk.folder,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    [job] = json.loads(desk("list", "--json"))
+    desk("wait", str(job["id"]))
+
+
 def test_failures_and_signals_are_told(desk: Desk) -> None:
     failing = desk.shell("echo to no avail >&2; exit 7", "--name", "feeble")
     killed = desk.shell("kill -9 $$")
