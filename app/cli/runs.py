@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ cli = typer.Typer(
 )
 
 _LARGEST_ID = 2**63 - 1
+_LARGEST_LIMIT = 1_000_000_000
 _PAGE = 500
 _LONGEST_NOTE = 1_000_000
 
@@ -53,7 +55,9 @@ def list_runs(
         ),
     ] = "id",
     ascending: Annotated[bool, typer.Option("--ascending", help="The least first.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many at most.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=_LARGEST_LIMIT, metavar="N", help="How many at most.")
+    ] = 50,
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -225,7 +229,9 @@ def note_run(
 @cli.command("sql")
 def query_database(
     statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One statement that reads.")],
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many rows at most.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=_LARGEST_LIMIT, metavar="N", help="How many rows at most.")
+    ] = 1000,
     seconds: Annotated[
         float, typer.Option("--seconds", min=0.1, max=86_400, metavar="S", help="How long it may take.")
     ] = 30.0,
@@ -236,6 +242,8 @@ def query_database(
     from app.cli.run_tables import answer_lines
     from engine.tracker.run_json import json_text
 
+    if math.isnan(seconds):
+        raise usage_error("--seconds takes a number.")
     with _runs(db) as runs:
         columns, rows, more = runs.sql(statement, limit=limit, seconds=seconds)
     if as_json:
@@ -255,9 +263,9 @@ def query_database(
 
 @contextmanager
 def _runs(db: Path | None) -> Iterator[Runs]:
-    """Open the tracker; a run that does not exist is a mistake in the command."""
+    """Open the tracker; a run that does not exist, or no statement, is a mistake in the command."""
     from engine.tracker import open_tracker
-    from engine.tracker.records import UnknownRun
+    from engine.tracker.records import StatementRefused, UnknownRun
     from engine.workspace import find_workspace
 
     with open_tracker(find_workspace(db).db) as tracker:
@@ -265,7 +273,7 @@ def _runs(db: Path | None) -> Iterator[Runs]:
             say(tracker.notice)
         try:
             yield tracker.runs
-        except UnknownRun as error:
+        except (StatementRefused, UnknownRun) as error:
             raise usage_error(str(error)) from error
 
 

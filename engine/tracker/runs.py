@@ -196,8 +196,8 @@ class Runs:
         """Run a reading statement; return column names, at most ``limit`` rows, and whether there are more.
 
         Raises:
-            TrackerError: if it is not one statement, would do more than read, or takes longer than
-                ``seconds``.
+            StatementRefused: if it is not one statement, or would do more than read.
+            TrackerError: if it takes longer than ``seconds``, or more memory than it may.
         """
         with self._database.watched():
             return read_sql(self._database.path, statement, limit=limit, seconds=seconds)

@@ -27,6 +27,7 @@ from engine.tracker.run_records import Origin, Result
 from tests.cli.command import REPOSITORY, wizard
 from tests.engine.trial_runs import EVIL, add_points, trial
 
+LONG_CALL = "SELECT instr(printf('%.*c', 20000000, 'a'), printf('%.*c', 300000, 'a') || 'b')"
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
@@ -161,6 +162,10 @@ def test_list_sorts_filters_limits_and_says_that_there_is_more(
         ("note", "98765", "text"),
         ("sql",),
         ("sql", "SELECT 1", "--limit", "0"),
+        ("sql", "SELECT 1", "--limit", "99999999999999999999"),
+        ("list", "--limit", "99999999999999999999"),
+        ("sql", "SELECT 1", "--seconds", "nan"),
+        ("sql", "selec 1"),
     ],
 )
 def test_wrong_usage_is_2(here: Here, arguments: tuple[str, ...]) -> None:
@@ -317,7 +322,7 @@ def test_sql_changes_nothing(
     tmp_path: Path, ids: list[int], here: Here, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "Nothing was changed" in here("sql", statement, code=1)
+    assert "Nothing was changed" in here("sql", statement, code=2)
     assert not (tmp_path / "made.db").exists()
     assert len(json.loads(here("list", "kind:trial", "--json"))) == len(ids)
 
@@ -326,10 +331,11 @@ def test_sql_that_does_not_end_is_stopped(tmp_path: Path, ids: list[int]) -> Non
     assert "stopped after 0.3 seconds" in run("sql", ENDLESS, "--seconds", "0.3", cwd=tmp_path, code=1)
 
 
-def test_an_interrupt_ends_a_statement_with_130(tmp_path: Path, ids: list[int]) -> None:
+@pytest.mark.parametrize("statement", [ENDLESS, LONG_CALL])
+def test_an_interrupt_ends_a_statement_with_130(tmp_path: Path, ids: list[int], statement: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "WIZARD_DB": str(tmp_path / "wizard.db")}
     asking = subprocess.Popen(
-        [sys.executable, "-c", _TELLING.format(statement=ENDLESS)],
+        [sys.executable, "-c", _TELLING.format(statement=statement)],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
@@ -340,7 +346,7 @@ def test_an_interrupt_ends_a_statement_with_130(tmp_path: Path, ids: list[int]) 
         assert asking.stdout.readline() == b"asking\n"
         time.sleep(0.5)
         asking.send_signal(signal.SIGINT)
-        _, said = asking.communicate(timeout=60)
+        _, said = asking.communicate(timeout=10)
     finally:
         asking.kill()
     assert asking.returncode == 130
