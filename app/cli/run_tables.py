@@ -192,11 +192,11 @@ _CURVE = (
 
 
 def _curve(buckets: Sequence[Bucket]) -> tuple[str, ...]:
-    means = [bucket.mean for bucket in buckets if bucket.mean is not None]
     lows = [bucket.low for bucket in buckets if bucket.low is not None]
     highs = [bucket.high for bucket in buckets if bucket.high is not None]
-    ends = (means[0], means[-1], min(lows), max(highs)) if means else ()
-    said = tuple(f"{value:.4g}" for value in ends) or ("–",) * 4
+    first, last = (buckets[0].mean, buckets[-1].mean) if buckets else (None, None)
+    figures = (first, last, min(lows, default=None), max(highs, default=None))
+    said = ("–" if figure is None else f"{figure:.4g}" for figure in figures)
     return (*said, str(sum(bucket.count for bucket in buckets)), f"to {buckets[-1].step}" if buckets else "")
 
 

@@ -145,6 +145,7 @@ class Run:
 class Bucket:
     """Neighbouring points of a curve as one: ``step`` is the last of them, ``count`` how many they are.
 
+    The first and the last bucket of a curve are its first and its last point.
     ``low``, ``high`` and ``mean`` are over those that are numbers, None if there is none.
     """
 

@@ -167,7 +167,10 @@ class Runs:
         }
 
     def curve(self, run_id: int, metric: str, buckets: int = BUCKETS) -> list[Bucket]:
-        """Return a metric's curve, reduced by the database to at most ``buckets`` of equal width."""
+        """Return a metric's curve: its first and last point, and between them at most ``buckets``.
+
+        The database reduces the points between to stretches of equal width in steps.
+        """
         return self.curves([run_id], metric, buckets)[run_id]
 
     def curves(self, run_ids: Sequence[int], metric: str, buckets: int = BUCKETS) -> dict[int, list[Bucket]]:

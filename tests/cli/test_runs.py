@@ -198,6 +198,17 @@ def test_show_tells_all_of_a_run(tmp_path: Path, ids: list[int]) -> None:
     assert whole["note"] == "first\nnote 0"
 
 
+def test_show_and_compare_tell_the_first_and_last_value_of_a_curve(
+    tmp_path: Path, ids: list[int], here: Here
+) -> None:
+    with open_tracker(tmp_path / "wizard.db") as tracker:
+        for run_id in ids[:2]:
+            add_points(tracker.runs, run_id, "edge", list(enumerate([10.0, *([0.5] * 9_998), 7.0])))
+    told = r" +10 +7 +0\.5 +10 +10000 +to 9999"
+    assert re.search("edge" + told, here("show", str(ids[0])))
+    assert len(re.findall(rf"{ids[0]}{told}|{ids[1]}{told}", here("compare", str(ids[0]), str(ids[1])))) == 2
+
+
 def test_compare_puts_differences_first_and_figures_with_intervals(tmp_path: Path, ids: list[int]) -> None:
     one, two, claim = map(str, ids[:3])
     text = run("compare", two, one, cwd=tmp_path)
