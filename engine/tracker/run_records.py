@@ -126,7 +126,10 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run in full, but for its curves. ``children`` are the runs made from it."""
+    """A run in full, but for its curves.
+
+    ``children`` are the runs made from it, ``outcome`` is what it said of itself at its end.
+    """
 
     summary: RunSummary
     params: Mapping[str, JsonValue]
@@ -139,6 +142,13 @@ class Run:
     outcome: Mapping[str, JsonValue]
     source: str
     note: str
+    experiment_note: str
+
+    @property
+    def told_besides(self) -> dict[str, JsonValue]:
+        """Its outcome, but for the figures that are among its results."""
+        results = {result.name for result in self.results}
+        return {name: value for name, value in self.outcome.items() if name not in results}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from engine.tracker.run_records import (
     RunQuery,
     RunSummary,
 )
-from engine.tracker.run_tables import ArtifactRow, LineageRow, ResultRow, RunRow, TagRow
+from engine.tracker.run_tables import ArtifactRow, ExperimentRow, LineageRow, ResultRow, RunRow, TagRow
 from engine.tracker.run_writing import insert_run, insert_tags, require_run
 
 BUCKETS = 400
@@ -137,7 +137,8 @@ class Runs:
         """Return runs in full, in the order asked for; those that there are none of are left out."""
         wanted = list(dict.fromkeys(run_ids))
         details = (col(getattr(RunRow, name)) for name in _DETAILS)
-        selected = list_runs(ALL_RUNS).select.add_columns(*details).where(col(RunRow.id).in_(wanted))
+        listed = list_runs(ALL_RUNS).select.where(col(RunRow.id).in_(wanted))
+        selected = listed.add_columns(*details, col(ExperimentRow.note).label("experiment_note"))
         with self._database.reading() as connection:
             rows = {row.id: row for row in connection.execute(selected)}
             ids = [run_id for run_id in wanted if run_id in rows]
@@ -162,6 +163,7 @@ class Runs:
                 json.loads(rows[summary.id].summary),
                 rows[summary.id].source,
                 rows[summary.id].note,
+                rows[summary.id].experiment_note or "",
             )
             for summary in summaries
         }

@@ -198,6 +198,12 @@ def test_show_tells_all_of_a_run(tmp_path: Path, ids: list[int]) -> None:
     assert whole["note"] == "first\nnote 0"
 
 
+def test_show_tells_what_to_beware_of_in_all_of_an_experiment(ids: list[int], here: Here) -> None:
+    note = "What the predecessor trained, and what it meant to. None of its figures was reproduced here."
+    assert here("show", "136").endswith(f"\n\nNote of the experiment\n{note}\n")
+    assert json.loads(here("show", "136", "--json"))["experiment_note"] == note
+
+
 def test_show_and_compare_tell_the_first_and_last_value_of_a_curve(
     tmp_path: Path, ids: list[int], here: Here
 ) -> None:
@@ -248,7 +254,7 @@ def test_export_to_standard_output_and_to_files(tmp_path: Path, ids: list[int]) 
         ("a.json", "{"),
         ("a.md", "# Runs"),
         ("a.html", "<!DOCTYPE html>"),
-        ("a.csv", "id,"),
+        ("a.csv", '"id",'),
     ):
         said = wizard("runs", "export", "--filter", "tag:mine", "--output", name, cwd=tmp_path)
         assert (said.returncode, said.stdout) == (0, b"")
@@ -266,7 +272,7 @@ def test_export_replaces_nothing_without_force(tmp_path: Path, ids: list[int]) -
     assert "there already" in run(*arguments, cwd=tmp_path, code=2)
     assert (tmp_path / "out.csv").read_text() == "mine"
     run(*arguments, "--force", cwd=tmp_path)
-    assert (tmp_path / "out.csv").read_text().startswith("id,")
+    assert (tmp_path / "out.csv").read_text().startswith('"id",')
     assert "Make its folder" in run("export", "--output", "no/out.csv", cwd=tmp_path, code=1)
 
 
@@ -466,5 +472,5 @@ def test_an_export_on_a_terminal_passes_the_gate_too(tmp_path: Path, ids: list[i
         asking.kill()
         os.close(ours)
     text = seen.decode().replace("\r\n", "\n")
-    assert text.startswith("id,name,origin")
+    assert text.startswith('"id","name","origin"')
     assert not {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n"}

@@ -18,6 +18,7 @@ import pytest
 
 from engine.tracker import TrackerError, open_tracker
 from engine.tracker.axes import reach, rounded, tick_words
+from engine.tracker.encoding import store_text
 from engine.tracker.export import Format, export
 from engine.tracker.export_file import ExportError, FileIsThere, write_file
 from engine.tracker.plain_text import plain
@@ -50,6 +51,7 @@ def hostile(runs: Runs) -> int:
         source=EVIL,
         note=EVIL,
     )
+    annotate_experiment(runs, EVIL, EVIL)
     add_points(runs, run_id, EVIL, [(0, 1.0), (1, 2.0)])
     with runs._database.writing() as connection:
         connection.exec_driver_sql("INSERT INTO artifact VALUES (?, 'x</td>', '<b>', '<i>')", (run_id,))
@@ -62,7 +64,7 @@ def text_of(runs: Runs, selection: object, form: Format, **options: object) -> s
 
 def full_of_facts(runs: Runs, name: str = "full", **fields: object) -> int:
     parent = trial(runs, "parent")
-    return trial(
+    run_id = trial(
         runs,
         name,
         experiment="Exp 1",
@@ -75,8 +77,18 @@ def full_of_facts(runs: Runs, name: str = "full", **fields: object) -> int:
         ended_at=WHEN + timedelta(hours=27, minutes=58),
         cost_usd=1.5,
         note="first\nsecond",
+        summary={"hours": 27.98, "loss": 0.713},
         **fields,
     )
+    annotate_experiment(runs, "Exp 1", "what to beware of")
+    return run_id
+
+
+def annotate_experiment(runs: Runs, name: str, note: str) -> None:
+    with runs._database.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE experiment SET note = ? WHERE name = ?", (store_text(note), store_text(name))
+        )
 
 
 # --- every form ------------------------------------------------------------------------------------------
@@ -140,7 +152,7 @@ def test_json_is_ascii_and_comes_back_as_it_went_in(runs: Runs) -> None:
     text = text_of(runs, [run_id], Format.JSON, curves=True)
     assert text.isascii()
     (run,) = json.loads(text)["runs"]
-    assert run["name"] == run["note"] == run["tags"][0] == run["source"] == EVIL
+    assert run["name"] == run["note"] == run["tags"][0] == run["source"] == run["experiment_note"] == EVIL
     assert run["params"][EVIL] == EVIL
     assert run["curves"][EVIL][1] == {"step": 1, "low": 2.0, "high": 2.0, "mean": 2.0, "count": 1}
 
@@ -160,6 +172,8 @@ def test_json_holds_all_of_a_run(runs: Runs) -> None:
         "seeds": {"seed": 1},
     }
     assert run["seconds"] == 100_680
+    assert run["outcome"] == {"hours": 27.98, "loss": 0.713}
+    assert run["experiment_note"] == "what to beware of"
     assert "curves" not in run
 
 
@@ -196,13 +210,33 @@ def test_csv_has_a_row_a_run_and_four_columns_a_result(runs: Runs) -> None:
     assert second["accuracy"] == ""
     assert first["note"] == "first\nsecond"
     assert json.loads(first["parameters"])["optim"] == {"beta": 0.9}
+    assert json.loads(first["packages"]) == {"torch": "2"}
+    assert json.loads(first["seeds"]) == {"seed": 1}
+    assert json.loads(first["outcome"]) == {"hours": 27.98, "loss": 0.713}
+    assert first["experiment_note"] == "what to beware of"
+    assert f'\r\n{run_id},"quote "" comma , done","measured"' in text, "texts are in quotes, numbers are not"
     assert first["git_dirty"] == "true"
     assert text.endswith("\r\n")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "=cmd|' /C calc'!A0", "\x00=1"],
+    [
+        *("=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "=cmd|' /C calc'!A0"),
+        *(
+            "\x00=1",
+            "x;=1",
+            "x; -1;y",
+            "x\t=1",
+            'x;"=1',
+            'x" ;" =1',
+            "x\n=1",
+            " \t=1",
+            '"=1',
+            "x;;+1",
+            "\r\n",
+        ),
+    ],
 )
 def test_no_cell_of_csv_is_a_formula(runs: Runs, name: str) -> None:
     run_id = trial(runs, name, tags=[name], note=name, results=[Result(name, -0.5)], params={"a": name})
@@ -214,6 +248,9 @@ def test_no_cell_of_csv_is_a_formula(runs: Runs, name: str) -> None:
             assert not said.startswith(("\t", "\r", "\n"))
             assert not said.startswith("-") or said == "-0.5"
     assert "-0.5" in row.values(), "a number stays a number"
+    for separator in ";\t":
+        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+            assert not [cell for cell in cells if cell.lstrip().startswith(tuple("=+-@＝"))], separator
 
 
 # --- Markdown --------------------------------------------------------------------------------------------
@@ -233,6 +270,8 @@ def test_markdown_tables_keep_their_shape(runs: Runs) -> None:
             columns = None
     assert "| accuracy | 0.980 | \\[0.950, 0.992\\] | 200 |" in text
     assert "first<br>second" in text
+    assert "| Note of the experiment | what to beware of |" in text
+    assert "### Outcome\n\n| Name | Value |\n| --- | --- |\n| hours | 27.98 |\n\n" in text
 
 
 # --- HTML ------------------------------------------------------------------------------------------------
@@ -317,7 +356,7 @@ def test_a_report_of_one_run_tells_all_of_it(runs: Runs) -> None:
         *(f"Run {run_id}: full", "exported 2026-03-01 12:30 UTC", "measured", "27 h 58 min", "$1.50"),
         *("0.980", "[0.950, 0.992]", "200", "0.713", "optim.beta", "0.9", "ab" * 32, f"run {run_id - 1}"),
         *("abc123", "with uncommitted changes", "torch 2", "seed 1", "first\nsecond", "keep", "two"),
-        *("train/loss", "900 points", "step"),
+        *("train/loss", "900 points", "step", "Note of the experiment", "what to beware of", "hours 27.98"),
     ):
         assert said in page.words, said
     assert "≠" not in page.words
