@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import say, usage_error
-from app.cli.options import DbOption, JsonOption
+from app.cli.options import DbOption, JsonOption, tidy_tags
 from app.cli.rebuild import rebuild_runs
 from app.safe_text import visible
 
@@ -35,7 +35,8 @@ FilterWords = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[FILTER]...",
-        help="Words of name, kind, experiment or tags; or kind:, status:, origin:, exp:, tag: and a value.",
+        help="Words of name, kind, experiment or tags; or kind:, status:, origin:, exp:, tag: and a value, "
+        "in which a hyphen stands for a blank.",
     ),
 ]
 
@@ -178,7 +179,9 @@ def export_runs(
 @cli.command("tag")
 def tag_run(
     run_id: RunId,
-    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Words to file the run under.")],
+    tags: Annotated[
+        list[str], typer.Argument(metavar="TAG...", help="What to file the run under; in quotes with blanks.")
+    ],
     remove: Annotated[bool, typer.Option("--remove", help="Take these tags off the run.")] = False,
     db: DbOption = None,
     as_json: JsonOption = False,
@@ -187,10 +190,12 @@ def tag_run(
     from engine.tracker.compare import load_all
     from engine.tracker.run_json import json_text
 
-    if any(tag.split() != [tag] for tag in tags):
-        raise usage_error("A tag is one word, without blanks.")
+    tidy = tidy_tags(tags)
     with _runs(db) as runs:
-        (runs.untag if remove else runs.tag)(run_id, *tags)
+        if remove:
+            runs.untag(run_id, *tags, *tidy)
+        else:
+            runs.tag(run_id, *tidy)
         (run,) = load_all(runs, [run_id])
         kept = run.summary.tags
         if as_json:

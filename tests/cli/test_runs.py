@@ -156,8 +156,8 @@ def test_list_sorts_filters_limits_and_says_that_there_is_more(
         ("export", "--filter", "origin:guessed"),
         ("tag", "98765", "x"),
         ("tag", "98765", "x", "--remove"),
-        ("tag", "1", "two words"),
         ("tag", "1", ""),
+        ("tag", "1", "x", " \n"),
         ("note", "98765"),
         ("note", "98765", "text"),
         ("sql",),
@@ -297,6 +297,17 @@ def test_tags_are_put_on_and_taken_off(ids: list[int], here: Here) -> None:
         "tags": ["a"],
     }
     assert here("tag", run_id, "a", "--remove") == f"Run {run_id}: no tags\n"
+
+
+def test_tags_and_kinds_may_have_blanks(here: Here) -> None:
+    def listed(*words: str) -> list[int]:
+        return [row["id"] for row in json.loads(here("list", *words, "--json"))]
+
+    assert 136 in listed("tag:exp-18", "tag:r-sft")
+    assert listed("kind:data-generation") != []
+    assert here("tag", "136", "--remove", "exp 18") == "Run 136: r-sft\n"
+    assert 136 not in listed("tag:exp-18", "tag:r-sft")
+    assert here("tag", "136", " exp\n18") == "Run 136: exp 18, r-sft\n"
 
 
 def test_notes_are_printed_and_replaced(tmp_path: Path, ids: list[int], here: Here) -> None:

@@ -151,11 +151,30 @@ def test_filters_combine(tracker: Tracker) -> None:
     assert names("kind:classify owls") == ["Übung"]
     assert names("blue") == ["übung zwei", "Übung"]
     assert names("tag:blue") == ["Übung"]
+    assert names("tag:light-blue") == ["übung zwei"]
     assert names("exp:night") == ["Übung"]
     assert names("origin:paper") == ["other"]
     assert names("status:reported") == ["other"]
     assert names("origin:nonsense") == []
     assert names("100%") == []
+
+
+def test_a_hyphen_stands_for_a_blank_and_every_tag_counts(tracker: Tracker) -> None:
+    tracker.runs.add(new("blanks", kind="data generation", experiment="Night Owls", tags=["exp 18", "4-bit"]))
+    tracker.runs.add(new("hyphens", kind="data-generation", experiment="Night-Owls", tags=["exp-18"]))
+    tracker.runs.add(new("other", kind="data", tags=["exp", "4-bit"]))
+
+    def names(text: str) -> list[str]:
+        return sorted(run.name for _, run in tracker.runs.page(RunQuery.parse(text)))
+
+    for both in ("kind:data-generation", "tag:exp-18", "exp:t-owls"):
+        assert names(both) == ["blanks", "hyphens"]
+    assert names("tag:4-bit") == ["blanks", "other"]
+    assert names("tag:exp-18 tag:4-bit") == names("tag:4-bit tag:exp-18") == ["blanks"]
+    assert names("tag:4-bit tag:none") == names("tag:Exp-18") == []
+    query = RunQuery(kind="data generation", tags=("exp 18",))
+    assert tracker.runs.count(query) == 2
+    assert [tracker.runs.place(run.id, query) for _, run in tracker.runs.page(query)] == [0, 1]
 
 
 def test_tags_and_notes_change_only_what_is_there(tracker: Tracker) -> None:
