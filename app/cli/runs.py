@@ -153,7 +153,7 @@ def export_runs(
 ) -> None:
     """Export runs. Every figure stands beside its n and interval, every run beside its origin."""
     from engine.tracker.export import Format, TooManyRuns, export
-    from engine.tracker.export_file import FileIsThere, write_file
+    from engine.tracker.export_file import NoTarget, write_file
 
     chosen = _format(form, output)
     if curves and chosen not in (Format.JSON, Format.HTML):
@@ -170,8 +170,8 @@ def export_runs(
             _print_pieces(pieces)
             return
         try:
-            write_file(output, pieces, force=force)
-        except FileIsThere as error:
+            write_file(output, pieces, database=runs.path, force=force)
+        except NoTarget as error:
             raise usage_error(str(error)) from error
         say(f"Written: {output}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, literal, select, tuple_, update
@@ -44,6 +45,11 @@ class Runs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @property
+    def path(self) -> Path:
+        """Where the database is."""
+        return self._database.path
 
     # --- writing -------------------------------------------------------------------------------------
 

@@ -378,6 +378,10 @@ async def test_runs_are_exported_and_a_file_is_replaced_only_when_asked_twice(
         await pilot.pause()
         await pilot.press("enter")
         await sees(pilot, "cannot be written")
+        dialog._path.value = str(tmp_path / "wizard.db")
+        await pilot.pause()
+        await pilot.press("enter", "enter")
+        await sees(pilot, "belongs to the database that is exported.")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is screen)
 

@@ -274,6 +274,13 @@ def test_export_replaces_nothing_without_force(tmp_path: Path, ids: list[int]) -
     run(*arguments, "--force", cwd=tmp_path)
     assert (tmp_path / "out.csv").read_text().startswith('"id",')
     assert "Make its folder" in run("export", "--output", "no/out.csv", cwd=tmp_path, code=1)
+    (tmp_path / "loop").symlink_to("loop")
+    for target, why in (
+        ("wizard.db", "belongs to the database"),
+        ("loop", "in a circle"),
+        (".", "not a plain"),
+    ):
+        assert why in run("export", "--output", target, "--force", cwd=tmp_path, code=2)
 
 
 def test_a_closed_pipe_ends_an_export_quietly(tmp_path: Path, ids: list[int]) -> None:

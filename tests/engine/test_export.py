@@ -9,18 +9,19 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from engine.jobs.scheduler import lock_path
 from engine.tracker import TrackerError, open_tracker
 from engine.tracker.axes import reach, rounded, tick_words
 from engine.tracker.encoding import store_text
 from engine.tracker.export import Format, export
-from engine.tracker.export_file import ExportError, FileIsThere, write_file
+from engine.tracker.export_file import ExportError, FileIsThere, NoTarget, write_file
 from engine.tracker.plain_text import plain
 from engine.tracker.records import UnknownRun
 from engine.tracker.run_records import Lineage, Origin, Provenance, Result, RunQuery
@@ -439,16 +440,20 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
+def write(path: Path, pieces: Iterable[str], *, force: bool = False) -> None:
+    write_file(path, pieces, database=path.parent / "wizard.db", force=force)
+
+
 def test_a_file_appears_whole_and_private(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    write_file(path, ["a\r\n", "ü\r\n"])
+    write(path, ["a\r\n", "ü\r\n"])
     assert path.read_bytes() == "a\r\nü\r\n".encode()
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileIsThere, match="--force"):
-        write_file(path, ["b"])
+        write(path, ["b"])
     assert path.read_text().startswith("a")
     path.chmod(0o644)
-    write_file(path, ["b"], force=True)
+    write(path, ["b"], force=True)
     assert path.read_text() == "b"
     assert path.stat().st_mode & 0o777 == 0o600
     assert names(tmp_path) == ["out.csv"]
@@ -463,7 +468,7 @@ def test_what_fails_midway_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
         raise TrackerError("gone")
 
     with pytest.raises(TrackerError, match="gone"):
-        write_file(path, pieces(), force=True)
+        write(path, pieces(), force=True)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["out.csv"]
 
@@ -476,20 +481,20 @@ def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         yield "ours"
 
     with pytest.raises(FileIsThere):
-        write_file(path, pieces())
+        write(path, pieces())
     assert path.read_text() == "somebody else's"
     assert names(tmp_path) == ["out.csv"]
 
 
 def test_a_missing_folder_a_folder_and_a_device_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="Make its folder first"):
-        write_file(tmp_path / "none" / "out.csv", ["a"])
+        write(tmp_path / "none" / "out.csv", ["a"])
     with pytest.raises(ExportError, match="not a plain file"):
-        write_file(tmp_path, ["a"], force=True)
+        write(tmp_path, ["a"], force=True)
     with pytest.raises(ExportError, match="not a plain file"):
-        write_file(Path("/dev/null"), ["a"], force=True)
+        write(Path("/dev/null"), ["a"], force=True)
     with pytest.raises(ExportError, match="shorter name"):
-        write_file(tmp_path / ("x" * 300), ["a"])
+        write(tmp_path / ("x" * 300), ["a"])
 
 
 def test_a_full_disk_is_told_and_nothing_is_left(tmp_path: Path) -> None:
@@ -498,13 +503,46 @@ def test_a_full_disk_is_told_and_nothing_is_left(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(ExportError, match=r"No space left on device.*Free some disk space"):
-        write_file(tmp_path / "out.csv", pieces())
+        write(tmp_path / "out.csv", pieces())
     assert names(tmp_path) == []
 
 
 def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
-    write_file(tmp_path / "link", ["new"], force=True)
+    write(tmp_path / "link", ["new"], force=True)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_database_and_what_belongs_to_it_are_never_replaced(runs: Runs, force: bool) -> None:
+    folder, run_id = runs.path.parent, trial(runs, "kept")
+    (folder / "link").symlink_to("wizard.db")
+    (folder / "away").symlink_to(folder)
+    (folder / "hard").hardlink_to(runs.path)
+    before = sorted(names(folder))
+    for target in (
+        *(runs.path, folder / "wizard.db-wal", folder / "wizard.db-shm", lock_path(runs.path)),
+        *(folder / "link", folder / "away" / "wizard.db", folder / "hard", folder / "x" / ".." / "wizard.db"),
+    ):
+        with pytest.raises(NoTarget, match=r"belongs to the database.*No file was made or changed"):
+            write_file(target, export(runs, [run_id], Format.CSV), database=runs.path, force=force)
+    assert sorted(names(folder)) == before
+    with open_tracker(runs.path) as again:
+        assert again.runs.run(run_id) is not None
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "a\ud800b"])
+def test_what_is_no_name_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NoTarget, match="characters that no name can"):
+        write(tmp_path / name, ["a"], force=True)
+    assert names(tmp_path) == []
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for target in (tmp_path / "loop", tmp_path / "loop" / "out.csv"):
+        with pytest.raises(NoTarget, match="lead in a circle"):
+            write(target, ["a"], force=True)
+    assert names(tmp_path) == ["loop"]
