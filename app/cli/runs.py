@@ -191,7 +191,7 @@ def tag_run(
     from engine.tracker.run_json import json_text
 
     tidy = tidy_tags(tags)
-    with _runs(db) as runs:
+    with _runs(db, to_write=True) as runs:
         if remove:
             runs.untag(run_id, *tags, *tidy)
         else:
@@ -221,7 +221,7 @@ def note_run(
     from engine.tracker.run_json import json_text
 
     note = _read_note() if text == "-" else text
-    with _runs(db) as runs:
+    with _runs(db, to_write=note is not None) as runs:
         if note is not None:
             runs.note(run_id, note)
         (run,) = load_all(runs, [run_id])
@@ -267,13 +267,18 @@ def query_database(
 
 
 @contextmanager
-def _runs(db: Path | None) -> Iterator[Runs]:
-    """Open the tracker; a run that does not exist, or no statement, is a mistake in the command."""
+def _runs(db: Path | None, *, to_write: bool = False) -> Iterator[Runs]:
+    """Open the tracker; a run that does not exist, or no statement, is a mistake in the command.
+
+    Whoever wants ``to_write`` learns by that itself that the database can only be read.
+    """
     from engine.tracker import open_tracker
     from engine.tracker.records import StatementRefused, UnknownRun
     from engine.workspace import find_workspace
 
     with open_tracker(find_workspace(db).db) as tracker:
+        if tracker.read_only and not to_write:
+            say(f"Note: {tracker.read_only}")
         if tracker.notice:
             say(tracker.notice)
         try:

@@ -183,6 +183,23 @@ def test_trouble_with_the_database_is_1(tmp_path: Path, here: Here, arguments: t
     assert said.count("Choose another file") == 1
 
 
+def test_a_newer_database_is_read_and_that_is_said_beside_the_data(tmp_path: Path, ids: list[int]) -> None:
+    with closing(sqlite3.connect(tmp_path / "wizard.db")) as raw, raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    said = "was written by a newer Wizard101"
+    for arguments in (
+        ("list", "--json"),
+        ("show", str(ids[0]), "--json"),
+        ("sql", "SELECT 1 AS a", "--json"),
+    ):
+        ended = wizard("runs", *arguments, cwd=tmp_path)
+        assert ended.returncode == 0
+        assert ended.stderr.decode().count(said) == 1
+        json.loads(ended.stdout)
+    for arguments in (("tag", str(ids[0]), "x"), ("note", str(ids[0]), "x")):
+        assert run(*arguments, cwd=tmp_path, code=1).count(said) == 1
+
+
 # --- show and compare ------------------------------------------------------------------------------------
 
 
