@@ -29,7 +29,7 @@ from engine.tracker.run_records import (
     RunSummary,
 )
 from engine.tracker.run_tables import ArtifactRow, ExperimentRow, LineageRow, ResultRow, RunRow, TagRow
-from engine.tracker.run_writing import insert_run, insert_tags, require_run
+from engine.tracker.run_writing import insert_run, insert_tags, require_run, require_shallow
 
 BUCKETS = 400
 """Points that a curve is reduced to unless more are asked for."""
@@ -54,7 +54,12 @@ class Runs:
     # --- writing -------------------------------------------------------------------------------------
 
     def add(self, run: NewRun) -> int:
-        """Record a run and return its id."""
+        """Record a run and return its id.
+
+        Raises:
+            TrackerError: if its parameters or its summary are nested more than 100 deep.
+        """
+        require_shallow(run)
         with self._database.writing() as connection:
             return insert_run(connection, run)
 

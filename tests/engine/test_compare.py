@@ -138,8 +138,11 @@ def test_numbers_and_durations_are_short() -> None:
     assert [number_words(n) for n in (0.0, -1.5, 12345.67, 1e-7, 1e20)] == [
         *("0", "-1.5", "12345.7", "1.00e-07", "1.000e+20")
     ]
-    assert [duration_words(s) for s in (None, 0.5, 59.7, 125, 100728, 3e5)] == [
-        *("", "0.5 s", "60 s", "2 min 5 s", "27 h 58 min", "3 d 11 h")
+    assert [duration_words(s) for s in (None, 0.5, 125, 100728, 3e5)] == [
+        *("", "0.5 s", "2 min 5 s", "27 h 58 min", "3 d 11 h")
+    ]
+    assert [duration_words(s) for s in (9.94, 9.97, 59.4, 59.6, 3599.4, 3599.6)] == [
+        *("9.9 s", "10 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min")
     ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
 
 from engine.tracker import TrackerError, open_tracker
+from engine.tracker.export import Format, export
 from engine.tracker.probes import Tracker
 from engine.tracker.run_records import (
     Cursor,
@@ -64,6 +66,23 @@ def test_a_run_comes_back_whole(tracker: Tracker) -> None:
     assert above is not None
     assert above.children == (run_id,)
     assert tracker.runs.run(99) is None
+
+
+@pytest.mark.parametrize("field", ["params", "summary"])
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}])
+def test_what_is_nested_too_deep_is_refused(
+    tracker: Tracker, field: str, wrap: Callable[[object], object]
+) -> None:
+    def nested(depth: int) -> dict[str, object]:
+        return {"x": reduce(lambda inner, _: wrap(inner), range(depth), 1)}
+
+    run_id = tracker.runs.add(new(**{field: nested(100)}))
+    for form in Format:
+        assert "".join(export(tracker.runs, [run_id], form))
+    for depth in (101, 5000):
+        with pytest.raises(TrackerError, match=r"can be nested 100 deep.*The run was not recorded"):
+            tracker.runs.add(new(**{field: nested(depth)}))
+    assert tracker.runs.count() == 1
 
 
 @pytest.mark.parametrize("status", ["reported", "in progress", "planned"])
