@@ -12,7 +12,6 @@ from textual.style import Style
 from app.records import Store
 from app.run_words import cost_words, duration, origin_sentence, result_words, status_words, when_words
 from app.safe_text import one_line, visible
-from engine.events import JsonValue
 from engine.tracker.compare import value_words
 from engine.tracker.run_records import HEADLINES, Bucket, Lineage, Run
 
@@ -98,20 +97,15 @@ def head_lines(run: Run) -> list[Content]:
     return lines
 
 
-def _told_besides(run: Run) -> Iterator[tuple[str, JsonValue]]:
-    """Yield what a run has said of itself at its end, but for the figures that are among its results."""
-    results = {result.name for result in run.results}
-    return ((name, value) for name, value in run.outcome.items() if name not in results)
-
-
 def fact_lines(view: RunView) -> Iterator[Content]:
     """Yield everything else, section by section; empty ones are left out."""
     run = view.run
     for title, lines in (
         ("Results", (Content.assemble("  ", result_words(result)) for result in run.results)),
         ("Note", _note(run.note)),
+        ("Note of the experiment", _note(run.experiment_note)),
         ("Parameters", (_pair(name, value_words(value)) for name, value in run.params.items())),
-        ("Outcome", (_pair(name, value_words(value)) for name, value in _told_besides(run))),
+        ("Outcome", (_pair(name, value_words(value)) for name, value in run.told_besides.items())),
         ("Made from", map(_lineage, run.lineage)),
         ("Used by", (_run_link(each, view.children.get(each, "")) for each in run.children)),
         (

@@ -33,7 +33,7 @@ from engine.jobs.ingest import ingest
 from engine.jobs.queue import Jobs
 from engine.jobs.records import JobSpec
 from engine.tracker import open_tracker
-from engine.tracker.curves import BUCKET_SQL, ENDS_SQL
+from engine.tracker.curves import BUCKET_SQL, FIRST_SQL, LAST_SQL, stretches
 from engine.tracker.run_records import RunQuery
 from tests.terminal import Terminal
 
@@ -132,10 +132,10 @@ def compare(db: Path, gates: Gates) -> None:
 
 def _raw_curves(raw: sqlite3.Connection, ids: list[int]) -> None:
     for run_id in ids:
-        first, last = raw.execute(ENDS_SQL, (run_id, 1)).fetchone()
-        width = (last - first) // BUCKETS + 1
-        for start in range(first, last + 1, width):
-            raw.execute(BUCKET_SQL, (run_id, 1, start, min(start + width - 1, last))).fetchone()
+        first = raw.execute(FIRST_SQL, (run_id, 1)).fetchall()
+        last = raw.execute(LAST_SQL, (run_id, 1)).fetchall()
+        for bounds in stretches(first, last, BUCKETS):
+            raw.execute(BUCKET_SQL, (run_id, 1, *bounds)).fetchone()
 
 
 # --- the panes ---------------------------------------------------------------------------------------

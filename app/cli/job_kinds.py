@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from app.cli.exits import usage_error
 from app.cli.job_queue import check_ids
-from app.cli.options import DbOption, JsonOption, PoliciesOption
+from app.cli.options import DbOption, JsonOption, PoliciesOption, tidy_tags
 from engine.jobs.records import DEFAULT_GROUP
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Wishes:
         ),
     ] = None
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="TAG", help="A word to file it under; repeatable.")
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="What to file it under; repeatable.")
     ] = None
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What there is to say about it.")] = ""
     settings: Annotated[
@@ -71,9 +71,6 @@ class Wishes:
         """Return the job that is wished for."""
         from engine.jobs.records import JobSpec
 
-        tags = tuple(self.tag or ())
-        if any(tag.split() != [tag] for tag in tags):
-            raise usage_error("A tag is one word, without blanks.")
         return JobSpec(
             kind=kind,
             params=params,
@@ -84,7 +81,7 @@ class Wishes:
             priority=self.priority,
             accelerators=self.accelerators,
             needs=tuple(self.needs or ()),
-            tags=tags,
+            tags=tuple(tidy_tags(self.tag or ())),
             note=self.note,
         )
 

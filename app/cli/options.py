@@ -1,11 +1,14 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from app.cli.exits import usage_error
 
 DbOption = Annotated[
     Path | None,
@@ -26,3 +29,11 @@ PoliciesOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def tidy_tags(tags: Sequence[str]) -> list[str]:
+    """Return tags with single blanks between their words; an empty one is a mistake in the command."""
+    tidy = [" ".join(tag.split()) for tag in tags]
+    if not all(tidy):
+        raise usage_error("A tag cannot be empty.")
+    return tidy

@@ -68,9 +68,8 @@ def run_lines(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
 
 
 def run_sections(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
-    """Return a run's results, parameters, curves, sources, artifacts, outcome and note, those that it has."""
+    """Return a run's results, parameters, curves, sources, artifacts, outcome and notes, those it has."""
     width = room()
-    results = {result.name for result in run.results}
     figures = [Column("result", least=_LEAST_NAME), Column("value", right=True), Column("95 % interval")]
     lines = _section(
         "Results", [*figures, Column("n", right=True)], [_figure(result) for result in run.results], width
@@ -107,10 +106,12 @@ def run_sections(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
     lines += _section(
         "Outcome",
         [Column("name", least=_LEAST_NAME), Column("value", least=_LEAST_NAME)],
-        [(name, value_words(value)) for name, value in run.outcome.items() if name not in results],
+        [(name, value_words(value)) for name, value in run.told_besides.items()],
         width,
     )
-    return [*lines, "", "Note", *visible(run.note).split("\n")] if run.note else lines
+    for title, note in (("Note", run.note), ("Note of the experiment", run.experiment_note)):
+        lines += ["", title, *visible(note).split("\n")] if note else []
+    return lines
 
 
 def comparison_lines(compared: Comparison, curves: Mapping[str, Mapping[int, Sequence[Bucket]]]) -> list[str]:
@@ -192,11 +193,11 @@ _CURVE = (
 
 
 def _curve(buckets: Sequence[Bucket]) -> tuple[str, ...]:
-    means = [bucket.mean for bucket in buckets if bucket.mean is not None]
     lows = [bucket.low for bucket in buckets if bucket.low is not None]
     highs = [bucket.high for bucket in buckets if bucket.high is not None]
-    ends = (means[0], means[-1], min(lows), max(highs)) if means else ()
-    said = tuple(f"{value:.4g}" for value in ends) or ("–",) * 4
+    first, last = (buckets[0].mean, buckets[-1].mean) if buckets else (None, None)
+    figures = (first, last, min(lows, default=None), max(highs, default=None))
+    said = ("–" if figure is None else f"{figure:.4g}" for figure in figures)
     return (*said, str(sum(bucket.count for bucket in buckets)), f"to {buckets[-1].step}" if buckets else "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import say, usage_error
-from app.cli.options import DbOption, JsonOption
+from app.cli.options import DbOption, JsonOption, tidy_tags
 from app.cli.rebuild import rebuild_runs
 from app.safe_text import visible
 
@@ -25,6 +26,7 @@ cli = typer.Typer(
 )
 
 _LARGEST_ID = 2**63 - 1
+_LARGEST_LIMIT = 1_000_000_000
 _PAGE = 500
 _LONGEST_NOTE = 1_000_000
 
@@ -33,7 +35,8 @@ FilterWords = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[FILTER]...",
-        help="Words of name, kind, experiment or tags; or kind:, status:, origin:, exp:, tag: and a value.",
+        help="Words of name, kind, experiment or tags; or kind:, status:, origin:, exp:, tag: and a value, "
+        "in which a hyphen stands for a blank.",
     ),
 ]
 
@@ -53,7 +56,9 @@ def list_runs(
         ),
     ] = "id",
     ascending: Annotated[bool, typer.Option("--ascending", help="The least first.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many at most.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=_LARGEST_LIMIT, metavar="N", help="How many at most.")
+    ] = 50,
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -148,7 +153,7 @@ def export_runs(
 ) -> None:
     """Export runs. Every figure stands beside its n and interval, every run beside its origin."""
     from engine.tracker.export import Format, TooManyRuns, export
-    from engine.tracker.export_file import FileIsThere, write_file
+    from engine.tracker.export_file import NoTarget, write_file
 
     chosen = _format(form, output)
     if curves and chosen not in (Format.JSON, Format.HTML):
@@ -165,8 +170,8 @@ def export_runs(
             _print_pieces(pieces)
             return
         try:
-            write_file(output, pieces, force=force)
-        except FileIsThere as error:
+            write_file(output, pieces, database=runs.path, force=force)
+        except NoTarget as error:
             raise usage_error(str(error)) from error
         say(f"Written: {output}")
 
@@ -174,7 +179,9 @@ def export_runs(
 @cli.command("tag")
 def tag_run(
     run_id: RunId,
-    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Words to file the run under.")],
+    tags: Annotated[
+        list[str], typer.Argument(metavar="TAG...", help="What to file the run under; in quotes with blanks.")
+    ],
     remove: Annotated[bool, typer.Option("--remove", help="Take these tags off the run.")] = False,
     db: DbOption = None,
     as_json: JsonOption = False,
@@ -183,10 +190,12 @@ def tag_run(
     from engine.tracker.compare import load_all
     from engine.tracker.run_json import json_text
 
-    if any(tag.split() != [tag] for tag in tags):
-        raise usage_error("A tag is one word, without blanks.")
-    with _runs(db) as runs:
-        (runs.untag if remove else runs.tag)(run_id, *tags)
+    tidy = tidy_tags(tags)
+    with _runs(db, to_write=True) as runs:
+        if remove:
+            runs.untag(run_id, *tags, *tidy)
+        else:
+            runs.tag(run_id, *tidy)
         (run,) = load_all(runs, [run_id])
         kept = run.summary.tags
         if as_json:
@@ -212,7 +221,7 @@ def note_run(
     from engine.tracker.run_json import json_text
 
     note = _read_note() if text == "-" else text
-    with _runs(db) as runs:
+    with _runs(db, to_write=note is not None) as runs:
         if note is not None:
             runs.note(run_id, note)
         (run,) = load_all(runs, [run_id])
@@ -225,7 +234,9 @@ def note_run(
 @cli.command("sql")
 def query_database(
     statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One statement that reads.")],
-    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many rows at most.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=_LARGEST_LIMIT, metavar="N", help="How many rows at most.")
+    ] = 1000,
     seconds: Annotated[
         float, typer.Option("--seconds", min=0.1, max=86_400, metavar="S", help="How long it may take.")
     ] = 30.0,
@@ -236,6 +247,8 @@ def query_database(
     from app.cli.run_tables import answer_lines
     from engine.tracker.run_json import json_text
 
+    if math.isnan(seconds):
+        raise usage_error("--seconds takes a number.")
     with _runs(db) as runs:
         columns, rows, more = runs.sql(statement, limit=limit, seconds=seconds)
     if as_json:
@@ -254,18 +267,23 @@ def query_database(
 
 
 @contextmanager
-def _runs(db: Path | None) -> Iterator[Runs]:
-    """Open the tracker; a run that does not exist is a mistake in the command."""
+def _runs(db: Path | None, *, to_write: bool = False) -> Iterator[Runs]:
+    """Open the tracker; a run that does not exist, or no statement, is a mistake in the command.
+
+    Whoever wants ``to_write`` learns by that itself that the database can only be read.
+    """
     from engine.tracker import open_tracker
-    from engine.tracker.records import UnknownRun
+    from engine.tracker.records import StatementRefused, UnknownRun
     from engine.workspace import find_workspace
 
     with open_tracker(find_workspace(db).db) as tracker:
+        if tracker.read_only and not to_write:
+            say(f"Note: {tracker.read_only}")
         if tracker.notice:
             say(tracker.notice)
         try:
             yield tracker.runs
-        except UnknownRun as error:
+        except (StatementRefused, UnknownRun) as error:
             raise usage_error(str(error)) from error
 
 

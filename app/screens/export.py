@@ -181,7 +181,7 @@ def _write(
     store: Store, name: str, selection: Selection, form: Format, *, force: bool, stop: threading.Event
 ) -> Path:
     path = Path(name.strip()).expanduser().absolute()
-    write_file(path, _until(stop, export(store.runs, selection, form)), force=force)
+    write_file(path, _until(stop, export(store.runs, selection, form)), database=store.runs.path, force=force)
     return path
 
 

@@ -92,7 +92,11 @@ class TagsScreen(ModalScreen[list[str] | None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Content(f"Tags of {one_line(self._run, _NAME)}")
             yield self._input
-            yield Static(Content.styled("Commas between them. A filter finds them: tag:NAME", "$text-muted"))
+            yield Static(
+                Content.styled(
+                    "Commas between them. A filter finds them: tag:NAME, with - for blanks", "$text-muted"
+                )
+            )
             yield self._key_bar
 
     def on_mount(self) -> None:

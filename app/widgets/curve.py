@@ -102,7 +102,7 @@ class Curve(Widget):
         """Return the metric's name, and the last value of each curve."""
         parts = [Content.styled(one_line(self._title, _TITLE), "bold")]
         for number, series in enumerate(self._series):
-            last = next((b.mean for b in reversed(series.buckets) if b.mean is not None), None)
+            last = series.buckets[-1].mean if series.buckets else None
             said = "–" if last is None else number_words(last)
             parts.append(
                 Content.assemble(

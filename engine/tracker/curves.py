@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, bindparam, select, text
 from sqlmodel import col
@@ -12,15 +12,20 @@ from engine.tracker.encoding import load_text
 from engine.tracker.run_records import Bucket
 from engine.tracker.run_tables import MetricNameRow
 
-ENDS_SQL = """
-    SELECT (SELECT min(step) FROM metric WHERE run_id = ?1 AND name_id = ?2),
-           (SELECT max(step) FROM metric WHERE run_id = ?1 AND name_id = ?2)
+_Point = tuple[int, int, float | None]
+_Bounds = tuple[int, int, int, int]
+
+FIRST_SQL = """
+    SELECT step, seq, value FROM metric WHERE run_id = ? AND name_id = ? ORDER BY step, seq LIMIT 2
 """
-"""The first and last step of a curve: one seek each, where both in one SELECT would read all of it."""
+LAST_SQL = """
+    SELECT step, seq, value FROM metric WHERE run_id = ? AND name_id = ? ORDER BY step DESC, seq DESC LIMIT 2
+"""
+"""The two points at either end of a curve, the outer one first: a seek each."""
 
 BUCKET_SQL = """
     SELECT max(step), min(value), max(value), avg(value), count(*) FROM metric
-    WHERE run_id = ? AND name_id = ? AND step BETWEEN ? AND ?
+    WHERE run_id = ? AND name_id = ? AND (step, seq) >= (?, ?) AND (step, seq) < (?, ?)
 """
 """A stretch of a curve as one point. The stretches of a curve read it once, in order, without a sort."""
 
@@ -58,23 +63,45 @@ def metric_names(connection: Connection, run_ids: Sequence[int]) -> dict[int, li
 def read_curves(
     connection: Connection, run_ids: Sequence[int], metric: str, buckets: int
 ) -> dict[int, list[Bucket]]:
-    """Return a metric's curve of each run, in at most ``buckets`` stretches of equal width in steps."""
+    """Return a metric's curve of each run: its first point, at most ``buckets`` stretches, its last point.
+
+    The stretches are of equal width in steps. They reach from the second point to the last but one, so that
+    one that is far off does not leave all others in a single stretch.
+    """
     named = select(col(MetricNameRow.id)).where(col(MetricNameRow.name) == metric)
     name_id = connection.execute(named).scalar_one_or_none()
     if name_id is None:
         return {run_id: [] for run_id in run_ids}
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
-    return {run_id: _curve(raw, run_id, name_id, buckets) for run_id in run_ids}
+    return {run_id: list(_curve(raw, run_id, name_id, buckets)) for run_id in run_ids}
 
 
-def _curve(raw: sqlite3.Connection, run_id: int, name_id: int, buckets: int) -> list[Bucket]:
-    first, last = raw.execute(ENDS_SQL, (run_id, name_id)).fetchone()
-    if first is None:
-        return []
-    width = (last - first) // buckets + 1
-    stretches = (
-        raw.execute(BUCKET_SQL, (run_id, name_id, start, min(start + width - 1, last))).fetchone()
-        for start in range(first, last + 1, width)
-    )
-    return [Bucket(*row) for row in stretches if row[-1]]
+def _curve(raw: sqlite3.Connection, run_id: int, name_id: int, buckets: int) -> Iterator[Bucket]:
+    first = raw.execute(FIRST_SQL, (run_id, name_id)).fetchall()
+    last = raw.execute(LAST_SQL, (run_id, name_id)).fetchall()
+    if not first:
+        return
+    yield _point(first[0])
+    for bounds in stretches(first, last, buckets):
+        bucket = Bucket(*raw.execute(BUCKET_SQL, (run_id, name_id, *bounds)).fetchone())
+        if bucket.count:
+            yield bucket
+    if len(first) > 1:
+        yield _point(last[0])
+
+
+def stretches(first: Sequence[_Point], last: Sequence[_Point], buckets: int) -> Iterator[_Bounds]:
+    """Yield between which steps and numbers each stretch is, the end not included."""
+    if len(first) < 2 or first[1][:2] == last[0][:2]:
+        return
+    (start, seq, _), (end, _, _) = first[1], last[1]
+    width = (end - start) // buckets + 1
+    for step in range(start, end + 1, width):
+        yield (step, seq, *min((step + width, 0), last[0][:2]))
+        seq = 0
+
+
+def _point(point: _Point) -> Bucket:
+    step, _, value = point
+    return Bucket(step, value, value, value, 1)

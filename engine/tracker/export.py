@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -150,15 +151,18 @@ def export_json(runs: Runs, selection: Selection, *, curves: bool, now: datetime
 
 _FIXED = (
     *("id", "name", "origin", "kind", "status", "experiment", "created_at", "started_at", "ended_at"),
-    *("seconds", "cost_usd", "tags", "source", "note", "host", "git_revision", "git_dirty", "parameters"),
+    *("seconds", "cost_usd", "tags", "source", "note", "experiment_note", "host", "git_revision"),
+    *("git_dirty", "packages", "seeds", "parameters", "outcome"),
 )
 
 # What spreadsheets take for the beginning of a formula, in its wide forms too.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+_FORMULA = "=+@＝＋－＠-"
+# Where a spreadsheet that separates cells by semicolons or tabs, and knows no quotes within them, begins one.
+_CELL_WITHIN = re.compile(f'([;\t\n][ "]*)(?=[{_FORMULA}])')
 
 
 def export_csv(runs: Runs, selection: Selection) -> Iterator[str]:
-    """Return one row a run (RFC 4180, UTF-8): its facts, and four columns for each result."""
+    """Return one row a run (RFC 4180, UTF-8, texts in quotes): its facts, and four columns a result."""
     names = _result_names(runs, selection)
     heads = [head for name in names for head in (name, f"{name} n", f"{name} low", f"{name} high")]
     yield _row([*_FIXED, *heads])
@@ -174,7 +178,8 @@ def _facts(run: Run) -> list[object]:
         *(summary.id, summary.name, summary.origin.value, summary.kind, summary.status, summary.experiment),
         *(_time(summary.created_at), _time(summary.started_at), _time(summary.ended_at)),
         *(summary.seconds, summary.cost_usd, "; ".join(summary.tags), run.source, run.note),
-        *(provenance.host, provenance.git_revision, _yes_no(provenance.git_dirty), json_text(run.params)),
+        *(run.experiment_note, provenance.host, provenance.git_revision, _yes_no(provenance.git_dirty)),
+        *map(json_text, (provenance.packages, provenance.seeds, run.params, run.outcome)),
     ]
 
 
@@ -192,16 +197,17 @@ def _time(moment: datetime | None) -> str | None:
 
 def _row(cells: Sequence[object]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow([_cell(cell) for cell in cells])
+    writer = csv.writer(line, lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow([_cell(cell) for cell in cells])
     return line.getvalue()
 
 
 def _cell(cell: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it."""
+    """Return a cell that no spreadsheet takes for a formula: what looks like one gets an apostrophe first."""
     if not isinstance(cell, str):
         return cell
-    shown = plain(cell)
-    return f"'{shown}" if cell.lstrip(" \n").startswith(_FORMULA) or shown.startswith("\n") else shown
+    shown = _CELL_WITHIN.sub(r"\1'", plain(cell))
+    return f"'{shown}" if shown.lstrip(" ").startswith((*_FORMULA, "\t", "\n")) else shown
 
 
 # --- Markdown ----------------------------------------------------------------------------------------

@@ -296,8 +296,12 @@ def _details(run: Run, number: int, *, alone: bool) -> str:
     listed = "".join(f"<dt>{name}</dt><dd>{said}</dd>" for name, said in facts)
     named = f"{_key(number)}Run {summary.id}: {_text(plain_line(summary.name))}"
     heading = f'<h2 id="run-{summary.id}">{"Where it comes from" if alone else named}</h2>'
-    note = f'<h3>Note</h3>\n<p class="note">{_text(run.note)}</p>\n' if run.note else ""
-    return f"<article>\n{heading}\n<dl>{listed}</dl>\n{note}{_lineage(run)}{_artifacts(run)}</article>\n"
+    notes = _note("Note", run.note) + _note("Note of the experiment", run.experiment_note)
+    return f"<article>\n{heading}\n<dl>{listed}</dl>\n{notes}{_lineage(run)}{_artifacts(run)}</article>\n"
+
+
+def _note(title: str, note: str) -> str:
+    return f'<h3>{title}</h3>\n<p class="note">{_text(note)}</p>\n' if note else ""
 
 
 def _listed(named: Mapping[str, JsonValue] | Mapping[str, str] | Mapping[str, int]) -> str:

@@ -57,6 +57,7 @@ def markdown_run(run: Run) -> str:
         ("Seeds", seeds),
         ("Curves", ", ".join(run.metrics)),
         ("Note", run.note),
+        ("Note of the experiment", run.experiment_note),
     )
     parameters = compare_runs([run]).parameters
     return "".join(
@@ -68,6 +69,11 @@ def markdown_run(run: Run) -> str:
                 "Parameters",
                 ("Parameter", "Value"),
                 ((_text(line.name), _text(value_words(line.values[0]))) for line in parameters),
+            ),
+            _table(
+                "Outcome",
+                ("Name", "Value"),
+                ((_text(name), _text(value_words(value))) for name, value in run.told_besides.items()),
             ),
             _table(
                 "Made from",

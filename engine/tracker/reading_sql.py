@@ -1,45 +1,27 @@
-"""Running a statement somebody typed: it reads, it ends, and nothing it says can write.
+"""Running a statement somebody typed, in a process of its own that can be ended wherever it is.
 
-It gets a connection of its own, opened ``mode=ro``, so that this database cannot be changed. An authorizer
-lets only reading actions through, so that no other file can be either: neither ATTACH nor VACUUM INTO
-needs more than the right to read. A clock stops what takes too long, and limits what grows too large.
+What it may do there, for how long and with how much memory: see `engine.tracker.sql_cage`.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
+import signal
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from itertools import islice
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from engine.tracker.database import BUSY_TIMEOUT_S
 from engine.tracker.encoding import load_text
-from engine.tracker.records import TrackerError
+from engine.tracker.records import StatementRefused, TrackerError
 
 SQL_SECONDS = 30.0
 """How long a statement may take unless told otherwise."""
 
-_INSTRUCTIONS_BETWEEN_LOOKS = 10_000
-_LONGEST_VALUE = 64 * 1024 * 1024
-_LARGEST_ANSWER = 4 * _LONGEST_VALUE
-_LONGEST_PATTERN = 1000
-
-_READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
-# They describe tables, but for the last: the full-text index asks for that one whenever it is read.
-_PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "data_version"})
-_OF_THE_STATEMENT = (
-    sqlite3.SQLITE_ERROR,
-    sqlite3.SQLITE_TOOBIG,
-    sqlite3.SQLITE_MISMATCH,
-    sqlite3.SQLITE_CONSTRAINT,
-    sqlite3.SQLITE_READONLY,
-)
-_FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer"})
+_CAGE = Path(__file__).with_name("sql_cage.py")
 
 
 def read_sql(
@@ -48,84 +30,55 @@ def read_sql(
     """Run one reading statement; return column names, at most ``limit`` rows, and whether there are more.
 
     Raises:
-        TrackerError: if it is not one statement, would do more than read, or is still running after
-            ``seconds``.
-        KeyboardInterrupt: if the user interrupted it.
+        StatementRefused: if it is not one statement, or would do more than read.
+        TrackerError: if it is still running after ``seconds``, or takes more memory than it may.
         sqlite3.Error: if the database itself is in trouble.
     """
-    with closing(_open(path)) as connection, _explained(seconds) as deadline:
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, _INSTRUCTIONS_BETWEEN_LOOKS)
-        cursor = connection.execute(statement)
-        columns = [load_text(column[0]) for column in cursor.description or ()]
-        rows = list(islice(_rows(cursor), limit + 1))
-        return columns, rows[:limit], len(rows) > limit
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    uri = f"file:{quote(os.fsencode(path))}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _LONGEST_PATTERN)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("SELECT count(*) FROM sqlite_master")  # an unread schema would blur a refusal's code
-    connection.set_authorizer(_authorize)
-    return connection
-
-
-def _authorize(action: int, first: str | None, second: str | None, *where: str | None) -> int:
-    allowed = (
-        action in _READING
-        # So a table-valued function or the full-text index declares itself; a typed UPDATE of this table
-        # is refused by SQLite.
-        or (action == sqlite3.SQLITE_UPDATE and first == "sqlite_master")
-        or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() not in _FORBIDDEN_FUNCTIONS)
-        or (action == sqlite3.SQLITE_PRAGMA and (first or "").lower() in _PRAGMAS)
-    )
-    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-
-
-@contextmanager
-def _explained(seconds: float) -> Iterator[float]:
-    """Give the moment at which the statement has to be done; say of its errors what to do about them."""
-    deadline = time.monotonic() + seconds
-    try:
-        yield deadline
-    except sqlite3.Warning as error:
-        raise _refusal(str(error)) from error
-    except UnicodeError as error:
-        raise _refusal("it holds characters that no statement can") from error
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code == sqlite3.SQLITE_INTERRUPT:
-            if time.monotonic() <= deadline:
-                # The clock is Python code: where it is called, an interrupt by the user arrives.
-                raise KeyboardInterrupt from error
+    outcome = _run(f"file:{quote(os.fsencode(path))}?mode=ro", statement, limit, seconds)
+    match outcome:
+        case "answer", columns, rows, more:
+            return [load_text(column) for column in columns], [_loaded(row) for row in rows], more
+        case "refused", why:
+            raise StatementRefused(why)
+        case "too large", what:
             raise TrackerError(
-                f"The statement was stopped after {seconds:g} seconds.",
+                f"The statement was stopped: {what} is larger than memory should hold.",
                 kept="Nothing was changed.",
-                hint="Narrow it, or allow it more time.",
-            ) from error
-        if code == sqlite3.SQLITE_AUTH:
-            raise _refusal("only statements that read are run here") from error
-        if code in _OF_THE_STATEMENT:
-            raise _refusal(str(error)) from error
-        raise
+                hint="Narrow it, or ask for less at a time.",
+            )
+        case "trouble", message, code:
+            error = sqlite3.DatabaseError(message)
+            error.sqlite_errorcode = code
+            raise error
+    raise AssertionError(outcome)
 
 
-def _refusal(why: str) -> TrackerError:
-    return TrackerError(
-        f"The statement cannot be run: {why.rstrip('.')}.",
-        kept="Nothing was changed.",
-        hint="Give one SELECT; 'SELECT name, sql FROM sqlite_master' shows the tables.",
+def _run(uri: str, statement: str, limit: int, seconds: float) -> Any:
+    """Return what came of the statement. Whatever interrupts the wait for it ends its process."""
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-I", "-S", str(_CAGE)],
+        input=marshal.dumps((uri, statement, limit, seconds)),
+        capture_output=True,
+        check=False,
     )
+    if ended.returncode == -signal.SIGALRM:
+        raise TrackerError(
+            f"The statement was stopped after {seconds:g} seconds.",
+            kept="Nothing was changed.",
+            hint="Narrow it, or allow it more time.",
+        )
+    if ended.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt
+    if ended.returncode < 0:
+        raise TrackerError(
+            f"The statement's process was ended by signal {-ended.returncode}.",
+            kept="Nothing was changed.",
+            hint="Narrow the statement, or see whether the machine is short of memory.",
+        )
+    if ended.returncode:
+        raise RuntimeError(ended.stderr.decode("utf-8", "replace"))
+    return marshal.loads(ended.stdout)  # noqa: S302
 
 
-def _rows(cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
-    size = 0
-    for row in cursor:
-        size += sum(len(value) for value in row if isinstance(value, str | bytes))
-        if size > _LARGEST_ANSWER:
-            raise _refusal("its answer is larger than memory should hold")
-        yield tuple(load_text(value) if isinstance(value, str) else value for value in row)
+def _loaded(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(load_text(value) if isinstance(value, str) else value for value in row)

@@ -59,6 +59,17 @@ class UnknownRun(TrackerError):
         )
 
 
+class StatementRefused(TrackerError):
+    """What was typed is no statement, or not one that is run here."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The statement cannot be run: {why.rstrip('.')}.",
+            kept="Nothing was changed.",
+            hint="Give one SELECT; 'SELECT name, sql FROM sqlite_master' shows the tables.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeSummary:
     """One line of the history.

@@ -46,6 +46,7 @@ def run_json(run: Run, curves: Mapping[str, Sequence[Bucket]] | None = None) -> 
         **summary_json(run.summary),
         "source": run.source,
         "note": run.note,
+        "experiment_note": run.experiment_note,
         "results": [_result(result) for result in run.results],
         "params": run.params,
         "lineage": [to_jsonable(used) for used in run.lineage],

@@ -74,19 +74,21 @@ _KEYS: dict[Sort, Any] = {
 def filtered(selected: Select[Any], query: RunQuery) -> Select[Any]:
     """Leave out the runs that a query does not ask for."""
     for column, wanted in (
-        (RunRow.kind, query.kind),
         (RunRow.status, query.status),
         (RunRow.origin, query.origin.value if query.origin else None),
     ):
         if wanted is not None:
             selected = selected.where(col(column) == wanted)
+    if query.kind is not None:
+        selected = selected.where(_called(RunRow.kind, query.kind))
     if query.experiment is not None:
+        hyphened = func.replace(type_coerce(col(ExperimentRow.name), Text), " ", "-")
         named = select(col(ExperimentRow.id)).where(
-            _contains(ExperimentRow.name, query.experiment.casefold())
+            func.contains_folded(hyphened, _hyphened(query.experiment.casefold()))
         )
         selected = selected.where(col(RunRow.experiment_id).in_(named))
-    if query.tag is not None:
-        filed = select(col(TagRow.run_id)).where(col(TagRow.name) == query.tag)
+    for tag in query.tags:
+        filed = select(col(TagRow.run_id)).where(_called(TagRow.name, tag))
         selected = selected.where(col(RunRow.id).in_(filed))
     for word in query.words:
         in_experiment = select(col(ExperimentRow.id)).where(_contains(ExperimentRow.name, word))
@@ -100,6 +102,23 @@ def filtered(selected: Select[Any], query: RunQuery) -> Select[Any]:
             )
         )
     return selected
+
+
+def _called(column: Any, name: str) -> ColumnElement[bool]:
+    """Whether an indexed column has this name, a blank being the same as a hyphen.
+
+    The names that there are, which are few, are found by a loose index scan: one seek for each.
+    """
+    stored = type_coerce(col(column), Text)
+    seen = select(func.min(stored).label("name")).cte(recursive=True)
+    following = select(func.min(stored)).where(stored > seen.c.name).correlate(seen).scalar_subquery()
+    seen = seen.union_all(select(following).where(seen.c.name.is_not(None)))
+    called = func.replace(seen.c.name, " ", "-") == _hyphened(name)
+    return stored.in_(select(seen.c.name).where(called))
+
+
+def _hyphened(name: str) -> str:
+    return store_text(name).replace(" ", "-")
 
 
 def _contains(column: Any, folded: str) -> ColumnElement[bool]:

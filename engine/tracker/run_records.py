@@ -126,7 +126,10 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run in full, but for its curves. ``children`` are the runs made from it."""
+    """A run in full, but for its curves.
+
+    ``children`` are the runs made from it, ``outcome`` is what it said of itself at its end.
+    """
 
     summary: RunSummary
     params: Mapping[str, JsonValue]
@@ -139,12 +142,20 @@ class Run:
     outcome: Mapping[str, JsonValue]
     source: str
     note: str
+    experiment_note: str
+
+    @property
+    def told_besides(self) -> dict[str, JsonValue]:
+        """Its outcome, but for the figures that are among its results."""
+        results = {result.name for result in self.results}
+        return {name: value for name, value in self.outcome.items() if name not in results}
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """Neighbouring points of a curve as one: ``step`` is the last of them, ``count`` how many they are.
 
+    The first and the last bucket of a curve are its first and its last point.
     ``low``, ``high`` and ``mean`` are over those that are numbers, None if there is none.
     """
 
@@ -174,8 +185,9 @@ Cursor = tuple[str | int | float, int]
 class RunQuery:
     """Which runs, in which order.
 
-    Each word of ``words`` must be in the name, kind, experiment or a tag, whatever the case. ``sort`` is
-    a `Sort` value or ``result:NAME``; equal runs follow in the order of their ids.
+    Each word of ``words`` must be in the name, kind, experiment or a tag, whatever the case. A run must have
+    all ``tags``, and ``experiment`` somewhere in that name. In these and in ``kind`` a blank is the same as a
+    hyphen. ``sort`` is a `Sort` value or ``result:NAME``; equal runs follow in the order of their ids.
     """
 
     words: tuple[str, ...] = ()
@@ -183,7 +195,7 @@ class RunQuery:
     status: str | None = None
     origin: Origin | None = None
     experiment: str | None = None
-    tag: str | None = None
+    tags: tuple[str, ...] = ()
     sort: str = Sort.ID
     descending: bool = True
 
@@ -191,13 +203,16 @@ class RunQuery:
     def parse(cls, text: str, *, sort: str = Sort.ID, descending: bool = True) -> RunQuery:
         """Read what a person types: words, and ``kind:``, ``status:``, ``origin:``, ``exp:``, ``tag:``.
 
-        A hyphen in a status stands for a blank: ``status:in-progress``.
+        A hyphen stands for a blank: ``status:in-progress``. ``tag:`` may be there several times; of the
+        others the last counts.
         """
         named: dict[str, str] = {}
-        words = []
+        words, tags = [], []
         for word in text.split():
             name, colon, value = word.partition(":")
-            if colon and value and name in ("kind", "status", "origin", "exp", "tag"):
+            if colon and value and name == "tag":
+                tags.append(value)
+            elif colon and value and name in ("kind", "status", "origin", "exp"):
                 named[name] = value
             else:
                 words.append(word.casefold())
@@ -211,7 +226,7 @@ class RunQuery:
             named["status"].replace("-", " ") if "status" in named else None,
             Origin(origin) if origin else None,
             named.get("exp"),
-            named.get("tag"),
+            tuple(tags),
             sort,
             descending,
         )

@@ -12,9 +12,12 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlmodel import col
 
-from engine.tracker.records import UnknownRun
+from engine.events import JsonValue
+from engine.tracker.records import TrackerError, UnknownRun
 from engine.tracker.run_records import Lineage, NewRun, Provenance, Result
 from engine.tracker.run_tables import ExperimentRow, LineageRow, ResultRow, RunRow, TagRow
+
+_DEEPEST = 100
 
 
 def insert_run(connection: Connection, run: NewRun, run_id: int | None = None) -> int:
@@ -42,6 +45,21 @@ def insert_run(connection: Connection, run: NewRun, run_id: int | None = None) -
     insert_lineage(connection, run_id, run.lineage)
     insert_tags(connection, run_id, run.tags)
     return run_id
+
+
+def require_shallow(run: NewRun) -> None:
+    """Raise `TrackerError` if a run holds JSON nested so deep that what reads it would run out of stack."""
+    if any(_is_deeper(part, _DEEPEST) for given in (run.params, run.summary) for part in given.values()):
+        raise TrackerError(
+            f"What a run is given, or says at its end, can be nested {_DEEPEST} deep, and this is deeper.",
+            kept="The run was not recorded.",
+            hint="Keep such data in a file, and give its path.",
+        )
+
+
+def _is_deeper(value: JsonValue, than: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(parts) and (than == 0 or any(_is_deeper(part, than - 1) for part in parts))
 
 
 def provenance_values(provenance: Provenance) -> dict[str, Any]:

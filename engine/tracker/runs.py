@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, literal, select, tuple_, update
@@ -27,8 +28,8 @@ from engine.tracker.run_records import (
     RunQuery,
     RunSummary,
 )
-from engine.tracker.run_tables import ArtifactRow, LineageRow, ResultRow, RunRow, TagRow
-from engine.tracker.run_writing import insert_run, insert_tags, require_run
+from engine.tracker.run_tables import ArtifactRow, ExperimentRow, LineageRow, ResultRow, RunRow, TagRow
+from engine.tracker.run_writing import insert_run, insert_tags, require_run, require_shallow
 
 BUCKETS = 400
 """Points that a curve is reduced to unless more are asked for."""
@@ -45,10 +46,20 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def path(self) -> Path:
+        """Where the database is."""
+        return self._database.path
+
     # --- writing -------------------------------------------------------------------------------------
 
     def add(self, run: NewRun) -> int:
-        """Record a run and return its id."""
+        """Record a run and return its id.
+
+        Raises:
+            TrackerError: if its parameters or its summary are nested more than 100 deep.
+        """
+        require_shallow(run)
         with self._database.writing() as connection:
             return insert_run(connection, run)
 
@@ -137,7 +148,8 @@ class Runs:
         """Return runs in full, in the order asked for; those that there are none of are left out."""
         wanted = list(dict.fromkeys(run_ids))
         details = (col(getattr(RunRow, name)) for name in _DETAILS)
-        selected = list_runs(ALL_RUNS).select.add_columns(*details).where(col(RunRow.id).in_(wanted))
+        listed = list_runs(ALL_RUNS).select.where(col(RunRow.id).in_(wanted))
+        selected = listed.add_columns(*details, col(ExperimentRow.note).label("experiment_note"))
         with self._database.reading() as connection:
             rows = {row.id: row for row in connection.execute(selected)}
             ids = [run_id for run_id in wanted if run_id in rows]
@@ -162,12 +174,16 @@ class Runs:
                 json.loads(rows[summary.id].summary),
                 rows[summary.id].source,
                 rows[summary.id].note,
+                rows[summary.id].experiment_note or "",
             )
             for summary in summaries
         }
 
     def curve(self, run_id: int, metric: str, buckets: int = BUCKETS) -> list[Bucket]:
-        """Return a metric's curve, reduced by the database to at most ``buckets`` of equal width."""
+        """Return a metric's curve: its first and last point, and between them at most ``buckets``.
+
+        The database reduces the points between to stretches of equal width in steps.
+        """
         return self.curves([run_id], metric, buckets)[run_id]
 
     def curves(self, run_ids: Sequence[int], metric: str, buckets: int = BUCKETS) -> dict[int, list[Bucket]]:
@@ -196,8 +212,8 @@ class Runs:
         """Run a reading statement; return column names, at most ``limit`` rows, and whether there are more.
 
         Raises:
-            TrackerError: if it is not one statement, would do more than read, or takes longer than
-                ``seconds``.
+            StatementRefused: if it is not one statement, or would do more than read.
+            TrackerError: if it takes longer than ``seconds``, or more memory than it may.
         """
         with self._database.watched():
             return read_sql(self._database.path, statement, limit=limit, seconds=seconds)

@@ -62,15 +62,13 @@ def curve_svg(metric: str, curves: Sequence[DrawnCurve], number: int) -> str | N
 
 def curve_words(buckets: Sequence[Bucket]) -> str:
     """Return a curve in a few words: where it begins and ends, its lowest and its highest."""
-    means = [bucket.mean for bucket in buckets if bucket.mean is not None]
     lows = [bucket.low for bucket in buckets if bucket.low is not None]
     highs = [bucket.high for bucket in buckets if bucket.high is not None]
     points = sum(bucket.count for bucket in buckets)
-    if not means:
+    if not lows:
         return f"{points} points, none of them a number"
-    return (
-        f"{means[0]:.4g} → {means[-1]:.4g}, lowest {min(lows):.4g}, highest {max(highs):.4g}, {points} points"
-    )
+    first, last = ("–" if end.mean is None else f"{end.mean:.4g}" for end in (buckets[0], buckets[-1]))
+    return f"{first} → {last}, lowest {min(lows):.4g}, highest {max(highs):.4g}, {points} points"
 
 
 def _axes(name: str, across: Scale, up: Scale, marks: list[float]) -> str:

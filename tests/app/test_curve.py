@@ -127,6 +127,14 @@ async def test_the_widget_says_what_it_shows_and_redraws_only_what_has_changed()
         assert "loss" in shown(app.screen)
 
 
+async def test_a_last_point_that_is_no_number_is_not_passed_over() -> None:
+    app = CurveApp()
+    async with app.run_test(size=(60, 16)) as pilot:
+        app.curve.show([Series(points([3.0, 2.0, None]))], title="loss")
+        await pilot.pause()
+        assert "loss  –" in shown(app.screen)
+
+
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
 async def test_a_metric_may_have_any_name(name: str) -> None:
     app = CurveApp()

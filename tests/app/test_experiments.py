@@ -54,6 +54,11 @@ def draw(tracker: Tracker, run_id: int, metric: str, values: list[float]) -> Non
         connection.exec_driver_sql("INSERT INTO metric VALUES (?, ?, ?, ?, ?, ?)", points)
 
 
+def annotate_experiment(tracker: Tracker, note: str) -> None:
+    with tracker.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE experiment SET note = ?", (store_text(note),))
+
+
 def replace_database(folder: Path, content: bytes) -> None:
     for path in folder.glob("wizard.db*"):
         path.unlink()
@@ -217,9 +222,12 @@ async def test_details_say_everything_and_stand_beside_the_list_or_in_its_place(
     draw(tracker, run_id, "loss", [2.0, 1.0, 0.5])
     draw(tracker, run_id, "accuracy", [0.1, 0.2, 0.3])
     known = ("the run", "✔ succeeded", "measured by this program", "Night sweep", "#keep", "by hand")
+    annotate_experiment(tracker, "what to beware of")
     facts = (
         "0.800 [0.700, 0.900] n=100  f1",
         "second line",
+        "Note of the experiment",
+        "what to beware of",
         "1e-05",
         "toxic.jsonl",
         "host-7",
@@ -398,6 +406,10 @@ async def test_runs_are_exported_and_a_file_is_replaced_only_when_asked_twice(
         await pilot.pause()
         await pilot.press("enter")
         await sees(pilot, "cannot be written")
+        dialog._path.value = str(tmp_path / "wizard.db")
+        await pilot.pause()
+        await pilot.press("enter", "enter")
+        await sees(pilot, "belongs to the database that is exported.")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is screen)
 
@@ -497,6 +509,7 @@ async def test_hostile_text_is_shown_not_obeyed_in_every_view(
             summary={text: text},
         )
         draw(tracker, run_id, text, [1.0, 2.0])
+    annotate_experiment(tracker, text)
     async with experiments(tmp_path, runs=3) as (pilot, screen):
         await until(pilot, lambda: screen.details.view is not None)
         screens = [shown(screen)]

@@ -463,7 +463,7 @@ def test_an_estimate_queues_nothing(desk: Desk) -> None:
         (("add", "shell", "--set", 'command=["echo", "a\\u0000b"]'), "NUL"),
         (("add", "shell", "--needs", "98765", "true"), "There is no job 98765"),
         (("add", "shell", "--needs", "0", "true"), "no job's number"),
-        (("add", "shell", "--tag", "two words", "true"), "one word"),
+        (("add", "shell", "--tag", " ", "true"), "cannot be empty"),
         (("add", "shell", "--group", " ", "true"), "A group has a name"),
         (("add", "shell", "--priority", "9" * 30, "true"), "out of range"),
         (("add", "shell", "--accelerators", "-1", "true"), "accelerators"),

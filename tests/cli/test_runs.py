@@ -27,6 +27,7 @@ from engine.tracker.run_records import Origin, Result
 from tests.cli.command import REPOSITORY, wizard
 from tests.engine.trial_runs import EVIL, add_points, trial
 
+LONG_CALL = "SELECT instr(printf('%.*c', 20000000, 'a'), printf('%.*c', 300000, 'a') || 'b')"
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
@@ -155,12 +156,16 @@ def test_list_sorts_filters_limits_and_says_that_there_is_more(
         ("export", "--filter", "origin:guessed"),
         ("tag", "98765", "x"),
         ("tag", "98765", "x", "--remove"),
-        ("tag", "1", "two words"),
         ("tag", "1", ""),
+        ("tag", "1", "x", " \n"),
         ("note", "98765"),
         ("note", "98765", "text"),
         ("sql",),
         ("sql", "SELECT 1", "--limit", "0"),
+        ("sql", "SELECT 1", "--limit", "99999999999999999999"),
+        ("list", "--limit", "99999999999999999999"),
+        ("sql", "SELECT 1", "--seconds", "nan"),
+        ("sql", "selec 1"),
     ],
 )
 def test_wrong_usage_is_2(here: Here, arguments: tuple[str, ...]) -> None:
@@ -178,6 +183,23 @@ def test_trouble_with_the_database_is_1(tmp_path: Path, here: Here, arguments: t
     assert said.count("Choose another file") == 1
 
 
+def test_a_newer_database_is_read_and_that_is_said_beside_the_data(tmp_path: Path, ids: list[int]) -> None:
+    with closing(sqlite3.connect(tmp_path / "wizard.db")) as raw, raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    said = "was written by a newer Wizard101"
+    for arguments in (
+        ("list", "--json"),
+        ("show", str(ids[0]), "--json"),
+        ("sql", "SELECT 1 AS a", "--json"),
+    ):
+        ended = wizard("runs", *arguments, cwd=tmp_path)
+        assert ended.returncode == 0
+        assert ended.stderr.decode().count(said) == 1
+        json.loads(ended.stdout)
+    for arguments in (("tag", str(ids[0]), "x"), ("note", str(ids[0]), "x")):
+        assert run(*arguments, cwd=tmp_path, code=1).count(said) == 1
+
+
 # --- show and compare ------------------------------------------------------------------------------------
 
 
@@ -191,6 +213,23 @@ def test_show_tells_all_of_a_run(tmp_path: Path, ids: list[int]) -> None:
     whole = json.loads(run("show", str(ids[0]), "--json", cwd=tmp_path))
     assert whole["params"] == {"lr": 0, "model": "m"}
     assert whole["note"] == "first\nnote 0"
+
+
+def test_show_tells_what_to_beware_of_in_all_of_an_experiment(ids: list[int], here: Here) -> None:
+    note = "What the predecessor trained, and what it meant to. None of its figures was reproduced here."
+    assert here("show", "136").endswith(f"\n\nNote of the experiment\n{note}\n")
+    assert json.loads(here("show", "136", "--json"))["experiment_note"] == note
+
+
+def test_show_and_compare_tell_the_first_and_last_value_of_a_curve(
+    tmp_path: Path, ids: list[int], here: Here
+) -> None:
+    with open_tracker(tmp_path / "wizard.db") as tracker:
+        for run_id in ids[:2]:
+            add_points(tracker.runs, run_id, "edge", list(enumerate([10.0, *([0.5] * 9_998), 7.0])))
+    told = r" +10 +7 +0\.5 +10 +10000 +to 9999"
+    assert re.search("edge" + told, here("show", str(ids[0])))
+    assert len(re.findall(rf"{ids[0]}{told}|{ids[1]}{told}", here("compare", str(ids[0]), str(ids[1])))) == 2
 
 
 def test_compare_puts_differences_first_and_figures_with_intervals(tmp_path: Path, ids: list[int]) -> None:
@@ -232,7 +271,7 @@ def test_export_to_standard_output_and_to_files(tmp_path: Path, ids: list[int]) 
         ("a.json", "{"),
         ("a.md", "# Runs"),
         ("a.html", "<!DOCTYPE html>"),
-        ("a.csv", "id,"),
+        ("a.csv", '"id",'),
     ):
         said = wizard("runs", "export", "--filter", "tag:mine", "--output", name, cwd=tmp_path)
         assert (said.returncode, said.stdout) == (0, b"")
@@ -250,8 +289,15 @@ def test_export_replaces_nothing_without_force(tmp_path: Path, ids: list[int]) -
     assert "there already" in run(*arguments, cwd=tmp_path, code=2)
     assert (tmp_path / "out.csv").read_text() == "mine"
     run(*arguments, "--force", cwd=tmp_path)
-    assert (tmp_path / "out.csv").read_text().startswith("id,")
+    assert (tmp_path / "out.csv").read_text().startswith('"id",')
     assert "Make its folder" in run("export", "--output", "no/out.csv", cwd=tmp_path, code=1)
+    (tmp_path / "loop").symlink_to("loop")
+    for target, why in (
+        ("wizard.db", "belongs to the database"),
+        ("loop", "in a circle"),
+        (".", "not a plain"),
+    ):
+        assert why in run("export", "--output", target, "--force", cwd=tmp_path, code=2)
 
 
 def test_a_closed_pipe_ends_an_export_quietly(tmp_path: Path, ids: list[int]) -> None:
@@ -275,6 +321,17 @@ def test_tags_are_put_on_and_taken_off(ids: list[int], here: Here) -> None:
         "tags": ["a"],
     }
     assert here("tag", run_id, "a", "--remove") == f"Run {run_id}: no tags\n"
+
+
+def test_tags_and_kinds_may_have_blanks(here: Here) -> None:
+    def listed(*words: str) -> list[int]:
+        return [row["id"] for row in json.loads(here("list", *words, "--json"))]
+
+    assert 136 in listed("tag:exp-18", "tag:r-sft")
+    assert listed("kind:data-generation") != []
+    assert here("tag", "136", "--remove", "exp 18") == "Run 136: r-sft\n"
+    assert 136 not in listed("tag:exp-18", "tag:r-sft")
+    assert here("tag", "136", " exp\n18") == "Run 136: exp 18, r-sft\n"
 
 
 def test_notes_are_printed_and_replaced(tmp_path: Path, ids: list[int], here: Here) -> None:
@@ -317,7 +374,7 @@ def test_sql_changes_nothing(
     tmp_path: Path, ids: list[int], here: Here, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "Nothing was changed" in here("sql", statement, code=1)
+    assert "Nothing was changed" in here("sql", statement, code=2)
     assert not (tmp_path / "made.db").exists()
     assert len(json.loads(here("list", "kind:trial", "--json"))) == len(ids)
 
@@ -326,10 +383,11 @@ def test_sql_that_does_not_end_is_stopped(tmp_path: Path, ids: list[int]) -> Non
     assert "stopped after 0.3 seconds" in run("sql", ENDLESS, "--seconds", "0.3", cwd=tmp_path, code=1)
 
 
-def test_an_interrupt_ends_a_statement_with_130(tmp_path: Path, ids: list[int]) -> None:
+@pytest.mark.parametrize("statement", [ENDLESS, LONG_CALL])
+def test_an_interrupt_ends_a_statement_with_130(tmp_path: Path, ids: list[int], statement: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "WIZARD_DB": str(tmp_path / "wizard.db")}
     asking = subprocess.Popen(
-        [sys.executable, "-c", _TELLING.format(statement=ENDLESS)],
+        [sys.executable, "-c", _TELLING.format(statement=statement)],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
@@ -340,7 +398,7 @@ def test_an_interrupt_ends_a_statement_with_130(tmp_path: Path, ids: list[int]) 
         assert asking.stdout.readline() == b"asking\n"
         time.sleep(0.5)
         asking.send_signal(signal.SIGINT)
-        _, said = asking.communicate(timeout=60)
+        _, said = asking.communicate(timeout=10)
     finally:
         asking.kill()
     assert asking.returncode == 130
@@ -449,5 +507,5 @@ def test_an_export_on_a_terminal_passes_the_gate_too(tmp_path: Path, ids: list[i
         asking.kill()
         os.close(ours)
     text = seen.decode().replace("\r\n", "\n")
-    assert text.startswith("id,name,origin")
+    assert text.startswith('"id","name","origin"')
     assert not {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c != "\n"}

@@ -14,6 +14,7 @@ from engine.tracker.records import UnknownRun
 from engine.tracker.run_json import comparison_json, json_text
 from engine.tracker.run_records import STATUSES, NewRun, Origin, Result, RunQuery
 from engine.tracker.runs import Runs
+from engine.tracker.svg_curve import curve_words
 from tests.engine.trial_runs import add_points, trial
 
 
@@ -137,8 +138,11 @@ def test_numbers_and_durations_are_short() -> None:
     assert [number_words(n) for n in (0.0, -1.5, 12345.67, 1e-7, 1e20)] == [
         *("0", "-1.5", "12345.7", "1.00e-07", "1.000e+20")
     ]
-    assert [duration_words(s) for s in (None, 0.5, 59.7, 125, 100728, 3e5)] == [
-        *("", "0.5 s", "60 s", "2 min 5 s", "27 h 58 min", "3 d 11 h")
+    assert [duration_words(s) for s in (None, 0.5, 125, 100728, 3e5)] == [
+        *("", "0.5 s", "2 min 5 s", "27 h 58 min", "3 d 11 h")
+    ]
+    assert [duration_words(s) for s in (9.94, 9.97, 59.4, 59.6, 3599.4, 3599.6)] == [
+        *("9.9 s", "10 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min")
     ]
 
 
@@ -160,11 +164,44 @@ def test_a_curve_has_every_point_in_just_one_bucket(runs: Runs) -> None:
     add_points(runs, run_id, "loss", [(step, float(step)) for step in steps] + [(2**62 + 1, None)])
     for buckets in (1, 2, 3, 7, 400):
         curve = runs.curve(run_id, "loss", buckets)
-        assert len(curve) <= buckets
+        assert len(curve) <= buckets + 2
         assert sum(bucket.count for bucket in curve) == len(steps) + 1
         assert [bucket.step for bucket in curve] == sorted(bucket.step for bucket in curve)
-    (whole,) = runs.curve(run_id, "loss", 1)
-    assert (whole.step, whole.low, whole.high) == (2**62 + 1, -7.0, float(2**62))
+    _, whole, _ = runs.curve(run_id, "loss", 1)
+    assert (whole.step, whole.low, whole.high) == (2**62, -3.0, float(2**62))
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 10_000])
+def test_a_curve_begins_and_ends_with_its_first_and_last_point(runs: Runs, points: int) -> None:
+    run_id = trial(runs)
+    values = [10.0, *([0.5] * (points - 2)), 7.0][:points]
+    add_points(runs, run_id, "loss", list(enumerate(values)))
+    curve = runs.curve(run_id, "loss")
+    assert (curve[0].mean, curve[-1].mean) == (values[0], values[-1])
+    assert sum(bucket.count for bucket in curve) == points
+    end = f"{values[-1]:g}"
+    assert curve_words(curve).startswith(f"10 → {end}, ")
+
+
+def test_points_of_one_step_stay_in_their_order(runs: Runs) -> None:
+    run_id = trial(runs)
+    add_points(runs, run_id, "loss", [(5, float(number)) for number in range(4)])
+    assert [(bucket.mean, bucket.count) for bucket in runs.curve(run_id, "loss")] == [
+        *((0.0, 1), (1.5, 2), (3.0, 1))
+    ]
+
+
+def test_an_end_that_is_no_number_is_said_to_be_none(runs: Runs) -> None:
+    run_id = trial(runs)
+    add_points(runs, run_id, "loss", [(0, 2.0), (1, 1.0), (2, None)])
+    assert curve_words(runs.curve(run_id, "loss")) == "2 → –, lowest 1, highest 2, 3 points"
+
+
+@pytest.mark.parametrize("far", [-(10**7), 10**7])
+def test_one_point_far_off_leaves_the_others_apart(runs: Runs, far: int) -> None:
+    run_id = trial(runs)
+    add_points(runs, run_id, "loss", sorted([*((step, float(step)) for step in range(1000)), (far, 5.0)]))
+    assert len(runs.curve(run_id, "loss")) > 300
 
 
 def test_curves_of_several_runs_equal_those_of_each(runs: Runs) -> None:

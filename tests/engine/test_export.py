@@ -9,17 +9,19 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from engine.jobs.scheduler import lock_path
 from engine.tracker import TrackerError, open_tracker
 from engine.tracker.axes import reach, rounded, tick_words
+from engine.tracker.encoding import store_text
 from engine.tracker.export import Format, export
-from engine.tracker.export_file import ExportError, FileIsThere, write_file
+from engine.tracker.export_file import ExportError, FileIsThere, NoTarget, write_file
 from engine.tracker.plain_text import plain
 from engine.tracker.records import UnknownRun
 from engine.tracker.run_records import Lineage, Origin, Provenance, Result, RunQuery
@@ -50,6 +52,7 @@ def hostile(runs: Runs) -> int:
         source=EVIL,
         note=EVIL,
     )
+    annotate_experiment(runs, EVIL, EVIL)
     add_points(runs, run_id, EVIL, [(0, 1.0), (1, 2.0)])
     with runs._database.writing() as connection:
         connection.exec_driver_sql("INSERT INTO artifact VALUES (?, 'x</td>', '<b>', '<i>')", (run_id,))
@@ -62,7 +65,7 @@ def text_of(runs: Runs, selection: object, form: Format, **options: object) -> s
 
 def full_of_facts(runs: Runs, name: str = "full", **fields: object) -> int:
     parent = trial(runs, "parent")
-    return trial(
+    run_id = trial(
         runs,
         name,
         experiment="Exp 1",
@@ -75,8 +78,18 @@ def full_of_facts(runs: Runs, name: str = "full", **fields: object) -> int:
         ended_at=WHEN + timedelta(hours=27, minutes=58),
         cost_usd=1.5,
         note="first\nsecond",
+        summary={"hours": 27.98, "loss": 0.713},
         **fields,
     )
+    annotate_experiment(runs, "Exp 1", "what to beware of")
+    return run_id
+
+
+def annotate_experiment(runs: Runs, name: str, note: str) -> None:
+    with runs._database.writing() as connection:
+        connection.exec_driver_sql(
+            "UPDATE experiment SET note = ? WHERE name = ?", (store_text(note), store_text(name))
+        )
 
 
 # --- every form ------------------------------------------------------------------------------------------
@@ -140,7 +153,7 @@ def test_json_is_ascii_and_comes_back_as_it_went_in(runs: Runs) -> None:
     text = text_of(runs, [run_id], Format.JSON, curves=True)
     assert text.isascii()
     (run,) = json.loads(text)["runs"]
-    assert run["name"] == run["note"] == run["tags"][0] == run["source"] == EVIL
+    assert run["name"] == run["note"] == run["tags"][0] == run["source"] == run["experiment_note"] == EVIL
     assert run["params"][EVIL] == EVIL
     assert run["curves"][EVIL][1] == {"step": 1, "low": 2.0, "high": 2.0, "mean": 2.0, "count": 1}
 
@@ -160,6 +173,8 @@ def test_json_holds_all_of_a_run(runs: Runs) -> None:
         "seeds": {"seed": 1},
     }
     assert run["seconds"] == 100_680
+    assert run["outcome"] == {"hours": 27.98, "loss": 0.713}
+    assert run["experiment_note"] == "what to beware of"
     assert "curves" not in run
 
 
@@ -196,13 +211,33 @@ def test_csv_has_a_row_a_run_and_four_columns_a_result(runs: Runs) -> None:
     assert second["accuracy"] == ""
     assert first["note"] == "first\nsecond"
     assert json.loads(first["parameters"])["optim"] == {"beta": 0.9}
+    assert json.loads(first["packages"]) == {"torch": "2"}
+    assert json.loads(first["seeds"]) == {"seed": 1}
+    assert json.loads(first["outcome"]) == {"hours": 27.98, "loss": 0.713}
+    assert first["experiment_note"] == "what to beware of"
+    assert f'\r\n{run_id},"quote "" comma , done","measured"' in text, "texts are in quotes, numbers are not"
     assert first["git_dirty"] == "true"
     assert text.endswith("\r\n")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "=cmd|' /C calc'!A0", "\x00=1"],
+    [
+        *("=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "=cmd|' /C calc'!A0"),
+        *(
+            "\x00=1",
+            "x;=1",
+            "x; -1;y",
+            "x\t=1",
+            'x;"=1',
+            'x" ;" =1',
+            "x\n=1",
+            " \t=1",
+            '"=1',
+            "x;;+1",
+            "\r\n",
+        ),
+    ],
 )
 def test_no_cell_of_csv_is_a_formula(runs: Runs, name: str) -> None:
     run_id = trial(runs, name, tags=[name], note=name, results=[Result(name, -0.5)], params={"a": name})
@@ -214,6 +249,9 @@ def test_no_cell_of_csv_is_a_formula(runs: Runs, name: str) -> None:
             assert not said.startswith(("\t", "\r", "\n"))
             assert not said.startswith("-") or said == "-0.5"
     assert "-0.5" in row.values(), "a number stays a number"
+    for separator in ";\t":
+        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+            assert not [cell for cell in cells if cell.lstrip().startswith(tuple("=+-@＝"))], separator
 
 
 # --- Markdown --------------------------------------------------------------------------------------------
@@ -233,6 +271,8 @@ def test_markdown_tables_keep_their_shape(runs: Runs) -> None:
             columns = None
     assert "| accuracy | 0.980 | \\[0.950, 0.992\\] | 200 |" in text
     assert "first<br>second" in text
+    assert "| Note of the experiment | what to beware of |" in text
+    assert "### Outcome\n\n| Name | Value |\n| --- | --- |\n| hours | 27.98 |\n\n" in text
 
 
 # --- HTML ------------------------------------------------------------------------------------------------
@@ -317,7 +357,7 @@ def test_a_report_of_one_run_tells_all_of_it(runs: Runs) -> None:
         *(f"Run {run_id}: full", "exported 2026-03-01 12:30 UTC", "measured", "27 h 58 min", "$1.50"),
         *("0.980", "[0.950, 0.992]", "200", "0.713", "optim.beta", "0.9", "ab" * 32, f"run {run_id - 1}"),
         *("abc123", "with uncommitted changes", "torch 2", "seed 1", "first\nsecond", "keep", "two"),
-        *("train/loss", "900 points", "step"),
+        *("train/loss", "900 points", "step", "Note of the experiment", "what to beware of", "hours 27.98"),
     ):
         assert said in page.words, said
     assert "≠" not in page.words
@@ -400,16 +440,20 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
+def write(path: Path, pieces: Iterable[str], *, force: bool = False) -> None:
+    write_file(path, pieces, database=path.parent / "wizard.db", force=force)
+
+
 def test_a_file_appears_whole_and_private(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    write_file(path, ["a\r\n", "ü\r\n"])
+    write(path, ["a\r\n", "ü\r\n"])
     assert path.read_bytes() == "a\r\nü\r\n".encode()
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileIsThere, match="--force"):
-        write_file(path, ["b"])
+        write(path, ["b"])
     assert path.read_text().startswith("a")
     path.chmod(0o644)
-    write_file(path, ["b"], force=True)
+    write(path, ["b"], force=True)
     assert path.read_text() == "b"
     assert path.stat().st_mode & 0o777 == 0o600
     assert names(tmp_path) == ["out.csv"]
@@ -424,7 +468,7 @@ def test_what_fails_midway_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
         raise TrackerError("gone")
 
     with pytest.raises(TrackerError, match="gone"):
-        write_file(path, pieces(), force=True)
+        write(path, pieces(), force=True)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["out.csv"]
 
@@ -437,20 +481,20 @@ def test_a_file_that_comes_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         yield "ours"
 
     with pytest.raises(FileIsThere):
-        write_file(path, pieces())
+        write(path, pieces())
     assert path.read_text() == "somebody else's"
     assert names(tmp_path) == ["out.csv"]
 
 
 def test_a_missing_folder_a_folder_and_a_device_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="Make its folder first"):
-        write_file(tmp_path / "none" / "out.csv", ["a"])
+        write(tmp_path / "none" / "out.csv", ["a"])
     with pytest.raises(ExportError, match="not a plain file"):
-        write_file(tmp_path, ["a"], force=True)
+        write(tmp_path, ["a"], force=True)
     with pytest.raises(ExportError, match="not a plain file"):
-        write_file(Path("/dev/null"), ["a"], force=True)
+        write(Path("/dev/null"), ["a"], force=True)
     with pytest.raises(ExportError, match="shorter name"):
-        write_file(tmp_path / ("x" * 300), ["a"])
+        write(tmp_path / ("x" * 300), ["a"])
 
 
 def test_a_full_disk_is_told_and_nothing_is_left(tmp_path: Path) -> None:
@@ -459,13 +503,46 @@ def test_a_full_disk_is_told_and_nothing_is_left(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(ExportError, match=r"No space left on device.*Free some disk space"):
-        write_file(tmp_path / "out.csv", pieces())
+        write(tmp_path / "out.csv", pieces())
     assert names(tmp_path) == []
 
 
 def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
-    write_file(tmp_path / "link", ["new"], force=True)
+    write(tmp_path / "link", ["new"], force=True)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_database_and_what_belongs_to_it_are_never_replaced(runs: Runs, force: bool) -> None:
+    folder, run_id = runs.path.parent, trial(runs, "kept")
+    (folder / "link").symlink_to("wizard.db")
+    (folder / "away").symlink_to(folder)
+    (folder / "hard").hardlink_to(runs.path)
+    before = sorted(names(folder))
+    for target in (
+        *(runs.path, folder / "wizard.db-wal", folder / "wizard.db-shm", lock_path(runs.path)),
+        *(folder / "link", folder / "away" / "wizard.db", folder / "hard", folder / "x" / ".." / "wizard.db"),
+    ):
+        with pytest.raises(NoTarget, match=r"belongs to the database.*No file was made or changed"):
+            write_file(target, export(runs, [run_id], Format.CSV), database=runs.path, force=force)
+    assert sorted(names(folder)) == before
+    with open_tracker(runs.path) as again:
+        assert again.runs.run(run_id) is not None
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "a\ud800b"])
+def test_what_is_no_name_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NoTarget, match="characters that no name can"):
+        write(tmp_path / name, ["a"], force=True)
+    assert names(tmp_path) == []
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for target in (tmp_path / "loop", tmp_path / "loop" / "out.csv"):
+        with pytest.raises(NoTarget, match="lead in a circle"):
+            write(target, ["a"], force=True)
+    assert names(tmp_path) == ["loop"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ import pytest
 
 from engine.tracker import TrackerError, open_tracker
 from engine.tracker.reading_sql import read_sql
+from engine.tracker.records import StatementRefused
 from engine.tracker.runs import Runs
 from tests.engine.trial_runs import trial
 
+LONG = "printf('%%.*c', %d, 'a')"
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
@@ -68,7 +71,7 @@ def runs(tmp_path: Path) -> Iterator[Runs]:
 def test_nothing_but_reading(runs: Runs, tmp_path: Path, statement: str) -> None:
     path = runs._database.path
     before = [hashlib.sha256(file.read_bytes()).digest() for file in sorted(path.parent.iterdir())]
-    with pytest.raises(TrackerError, match=r"cannot be run.*Nothing was changed"):
+    with pytest.raises(StatementRefused, match=r"cannot be run.*Nothing was changed"):
         runs.sql(statement.replace("{folder}", str(path.parent)))
     assert sorted(file.name for file in path.parent.iterdir()) == [
         *("wizard.db", "wizard.db-shm", "wizard.db-wal")
@@ -84,7 +87,7 @@ def test_nothing_but_reading(runs: Runs, tmp_path: Path, statement: str) -> None
     ["nonsense", "SELECT ?", "SELECT :a", "SELECT '\ud800'", "SELECT \x00", "SELECT missing FROM run"],
 )
 def test_what_is_no_statement_is_told(runs: Runs, statement: str) -> None:
-    with pytest.raises(TrackerError, match="cannot be run"):
+    with pytest.raises(StatementRefused, match="cannot be run"):
         runs.sql(statement)
 
 
@@ -114,18 +117,52 @@ def test_there_is_more_than_asked_for(runs: Runs) -> None:
     assert runs.sql("VALUES (1), (2), (3)", limit=3) == (["column1"], [(1,), (2,), (3,)], False)
 
 
-def test_what_does_not_end_is_ended(runs: Runs) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        ENDLESS,
+        # Each of these is one call that takes minutes.
+        f"SELECT instr({LONG % 20_000_000}, {LONG % 300_000} || 'b')",
+        f"SELECT trim({LONG % 400_000}, printf('%.*c', 100000, 'b') || 'a')",
+        f"SELECT {LONG % 60_000_000} LIKE '%' || {LONG % 900} || 'b'",
+    ],
+)
+def test_what_does_not_end_is_ended(runs: Runs, statement: str) -> None:
     began = time.monotonic()
     with pytest.raises(TrackerError, match=r"stopped after 0\.2 seconds"):
-        runs.sql(ENDLESS, seconds=0.2)
+        runs.sql(statement, seconds=0.2)
     assert time.monotonic() - began < 20
+    assert runs.sql("SELECT 1")[1] == [(1,)]
 
 
-def test_what_grows_without_end_is_ended(runs: Runs) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"SELECT zeroblob(60000000) FROM ({ENDLESS.replace('count(*)', 'i')})",
+        ENDLESS.replace("count(*)", "i"),
+        "SELECT " + ", ".join(["zeroblob(60000000)"] * 100),
+        # Sorted on a disk, this would fill it.
+        f"SELECT i FROM ({ENDLESS.replace('count(*)', 'i, zeroblob(100000) AS wide')}) ORDER BY wide, i",
+    ],
+)
+def test_what_grows_without_end_is_ended(runs: Runs, statement: str) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TrackerError, match="larger than memory"):
-        runs.sql(f"SELECT zeroblob(60000000) FROM ({ENDLESS.replace('count(*)', 'i')})")
-    with pytest.raises(TrackerError, match="too big"):
+        runs.sql(statement, limit=10**9)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before * 1.5, "nothing of it came over"
+
+
+def test_no_value_is_longer_than_it_may_be(runs: Runs) -> None:
+    with pytest.raises(StatementRefused, match="too big"):
         runs.sql("SELECT zeroblob(900000000)")
+
+
+def test_a_process_that_dies_is_told(runs: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cage = tmp_path / "cage.py"
+    cage.write_text("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    monkeypatch.setattr("engine.tracker.reading_sql._CAGE", cage)
+    with pytest.raises(TrackerError, match=r"ended by signal 9\. Nothing was changed"):
+        runs.sql("SELECT 1")
 
 
 def test_a_statement_neither_waits_for_a_writer_nor_holds_it_up(runs: Runs) -> None:

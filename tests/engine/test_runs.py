@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
 
 from engine.tracker import TrackerError, open_tracker
+from engine.tracker.export import Format, export
 from engine.tracker.probes import Tracker
 from engine.tracker.run_records import (
     Cursor,
@@ -64,6 +66,23 @@ def test_a_run_comes_back_whole(tracker: Tracker) -> None:
     assert above is not None
     assert above.children == (run_id,)
     assert tracker.runs.run(99) is None
+
+
+@pytest.mark.parametrize("field", ["params", "summary"])
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}])
+def test_what_is_nested_too_deep_is_refused(
+    tracker: Tracker, field: str, wrap: Callable[[object], object]
+) -> None:
+    def nested(depth: int) -> dict[str, object]:
+        return {"x": reduce(lambda inner, _: wrap(inner), range(depth), 1)}
+
+    run_id = tracker.runs.add(new(**{field: nested(100)}))
+    for form in Format:
+        assert "".join(export(tracker.runs, [run_id], form))
+    for depth in (101, 5000):
+        with pytest.raises(TrackerError, match=r"can be nested 100 deep.*The run was not recorded"):
+            tracker.runs.add(new(**{field: nested(depth)}))
+    assert tracker.runs.count() == 1
 
 
 @pytest.mark.parametrize("status", ["reported", "in progress", "planned"])
@@ -151,11 +170,30 @@ def test_filters_combine(tracker: Tracker) -> None:
     assert names("kind:classify owls") == ["Übung"]
     assert names("blue") == ["übung zwei", "Übung"]
     assert names("tag:blue") == ["Übung"]
+    assert names("tag:light-blue") == ["übung zwei"]
     assert names("exp:night") == ["Übung"]
     assert names("origin:paper") == ["other"]
     assert names("status:reported") == ["other"]
     assert names("origin:nonsense") == []
     assert names("100%") == []
+
+
+def test_a_hyphen_stands_for_a_blank_and_every_tag_counts(tracker: Tracker) -> None:
+    tracker.runs.add(new("blanks", kind="data generation", experiment="Night Owls", tags=["exp 18", "4-bit"]))
+    tracker.runs.add(new("hyphens", kind="data-generation", experiment="Night-Owls", tags=["exp-18"]))
+    tracker.runs.add(new("other", kind="data", tags=["exp", "4-bit"]))
+
+    def names(text: str) -> list[str]:
+        return sorted(run.name for _, run in tracker.runs.page(RunQuery.parse(text)))
+
+    for both in ("kind:data-generation", "tag:exp-18", "exp:t-owls"):
+        assert names(both) == ["blanks", "hyphens"]
+    assert names("tag:4-bit") == ["blanks", "other"]
+    assert names("tag:exp-18 tag:4-bit") == names("tag:4-bit tag:exp-18") == ["blanks"]
+    assert names("tag:4-bit tag:none") == names("tag:Exp-18") == []
+    query = RunQuery(kind="data generation", tags=("exp 18",))
+    assert tracker.runs.count(query) == 2
+    assert [tracker.runs.place(run.id, query) for _, run in tracker.runs.page(query)] == [0, 1]
 
 
 def test_tags_and_notes_change_only_what_is_there(tracker: Tracker) -> None:
@@ -178,10 +216,10 @@ def test_a_curve_is_reduced_by_the_database(tracker: Tracker) -> None:
         points = [(run_id, 1, step, step, 0.0, None if step == 5 else float(step)) for step in range(1000)]
         connection.exec_driver_sql("INSERT INTO metric VALUES (?, ?, ?, ?, ?, ?)", points)
     curve = tracker.runs.curve(run_id, "loss", buckets=10)
-    assert len(curve) == 10
+    assert len(curve) == 12
     assert sum(bucket.count for bucket in curve) == 1000
-    assert (curve[0].step, curve[0].low, curve[0].high) == (99, 0.0, 99.0)
-    assert curve[-1].step == 999
+    assert (curve[1].step, curve[1].low, curve[1].high) == (100, 1.0, 100.0)
+    assert [(end.step, end.mean, end.count) for end in (curve[0], curve[-1])] == [(0, 0, 1), (999, 999, 1)]
     assert tracker.runs.curve(run_id, "unknown") == []
     whole = tracker.runs.curve(run_id, "loss", buckets=5000)
     assert len(whole) == 1000
