@@ -18,6 +18,7 @@ from engine.events import JsonValue
 from engine.jobs.kind import Kind, faults
 from engine.jobs.kinds import KINDS
 from engine.jobs.records import DEFAULT_GROUP, JobSpec
+from engine.workspace import of_home
 
 YES, NO = "yes", "no"
 PARAMETER = "params."
@@ -194,7 +195,7 @@ def fill(kind: str, answers: Mapping[str, str]) -> Filled:
         JobSpec(
             kind=kind,
             params=params,
-            cwd=str(Path(str(read["cwd"])).expanduser()),
+            cwd=str(of_home(str(read["cwd"]))),
             name=str(read.get("name", "")),
             experiment=str(read["experiment"]) if "experiment" in read else None,
             group=str(read.get("group", DEFAULT_GROUP)),
@@ -264,7 +265,7 @@ def missing(spec: JobSpec) -> dict[str, str]:
     for question in questions(spec.kind):
         value = spec.params.get(question.key.removeprefix(PARAMETER))
         if question.key.startswith(PARAMETER) and isinstance(value, str):
-            path = folder / Path(value).expanduser()
+            path = folder / of_home(value)
             if question.sort == "file" and not path.is_file():
                 found[question.key] = "there is no such file"
             elif question.sort == "folder" and not path.is_dir():

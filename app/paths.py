@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from textual.suggester import Suggester
+
+from engine.workspace import of_home
 
 _MOST = 5_000
 
@@ -27,9 +28,7 @@ def _completed(folder: str, text: str) -> str | None:
     """Return the path that ``text`` begins, as far as there is one; folders end with a slash."""
     lead, _, begun = text.rpartition("/")
     try:
-        base = (
-            Path(folder).expanduser() / Path(f"{lead}/" if lead or text.startswith("/") else "").expanduser()
-        )
+        base = of_home(folder) / of_home(f"{lead}/" if lead or text.startswith("/") else "")
         names = []
         with os.scandir(base) as entries:
             for number, entry in enumerate(entries):

@@ -65,7 +65,7 @@ def find_workspace(
 def default_models_dir(env: Mapping[str, str] = os.environ) -> Path:
     """Return the folder that downloaded models are kept in: ``WIZARD_MODELS``, else the platform's."""
     wanted = env.get("WIZARD_MODELS")
-    return _of_home(Path(wanted)).absolute() if wanted else _data_folder() / "models"
+    return _of_known_home(Path(wanted)).absolute() if wanted else _data_folder() / "models"
 
 
 def shipped_policies() -> Path:
@@ -84,7 +84,7 @@ def create_workspace(folder: Path, env: Mapping[str, str] = os.environ) -> Works
         WorkspaceError: if files are in the way, or the folder cannot be written.
         TrackerError: if the database cannot be made.
     """
-    folder = _of_home(folder).absolute()
+    folder = _of_known_home(folder).absolute()
     shipped = shipped_policies()
     copies = {
         folder / "policies" / source.relative_to(shipped): source
@@ -119,14 +119,19 @@ def create_workspace(folder: Path, env: Mapping[str, str] = os.environ) -> Works
 
 def _start(start: Path | None) -> Path:
     try:
-        return _of_home(start or Path.cwd()).resolve()
+        return _of_known_home(start or Path.cwd()).resolve()
     except (OSError, RuntimeError) as error:
         raise WorkspaceError(
             f"The current folder cannot be read: {error}.", hint="Change to another folder."
         ) from error
 
 
-def _of_home(path: Path) -> Path:
+def of_home(path: str | Path) -> Path:
+    """Put a person's home in place of a ``~`` that the path begins with; one that is not known stays."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - that of Path raises RuntimeError
+
+
+def _of_known_home(path: Path) -> Path:
     """Put a person's home in place of a ``~`` or ``~name`` that the path begins with."""
     try:
         return path.expanduser()
@@ -158,7 +163,7 @@ def _asked_db(base: Path, db: Path | None, env: Mapping[str, str]) -> Path | Non
     wanted = db or env.get("WIZARD_DB")
     if not wanted:
         return None
-    path = base / _of_home(Path(wanted))
+    path = base / _of_known_home(Path(wanted))
     if path.is_dir():
         raise WorkspaceError(
             f"{path} is a folder, not a database.", hint=f"Name a file in it: {path / DATABASE}"
@@ -170,7 +175,7 @@ def _asked_policies(base: Path, policies: Path | None, env: Mapping[str, str]) -
     wanted = policies or env.get("WIZARD_POLICIES")
     if not wanted:
         return None
-    path = base / _of_home(Path(wanted))
+    path = base / _of_known_home(Path(wanted))
     if not _has_policy(path):
         named_by = "" if policies else " (named by WIZARD_POLICIES)"
         raise WorkspaceError(

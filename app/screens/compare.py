@@ -99,6 +99,7 @@ class CompareScreen(LiveScreen):
             for number, run in enumerate(comparison.summaries)
         ]
         self.curve.show(series, title=self.metric)
+        self.curve.display = bool(comparison.metrics)
         width = self.lines.size.width - 2
         if width != self._shown_width:
             self._shown_width = width

@@ -37,7 +37,7 @@ class ExperimentsScreen(LiveScreen):
     def __init__(self) -> None:
         super().__init__()
         self.top = TopBar("experiments")
-        self.words = FilterInput("Words, or kind: status: origin: exp: tag:")
+        self.words = FilterInput("Words, a number, or kind: status: origin: exp: tag:")
         self.table: PagedTable[RunSummary] = PagedTable(
             run_columns(0), key=lambda run: run.id, id="runs", empty="No runs yet."
         )

@@ -26,6 +26,7 @@ from app.widgets.safe_input import SafeInput
 from engine.tracker import TrackerError
 from engine.tracker.export import SUFFIXES, Format, Selection, export
 from engine.tracker.export_file import ExportError, FileIsThere, write_file
+from engine.workspace import of_home
 
 if TYPE_CHECKING:
     from app.wizard import WizardApp
@@ -150,8 +151,13 @@ class ExportScreen(ModalScreen[None]):
 
     @on(SafeInput.Changed)
     def _another_path(self) -> None:
+        """Go by the file's ending, where a form has that."""
         self._replaceable = None
         self._say("")
+        suffix = Path(self._path.value).suffix.lower()
+        endings = [SUFFIXES[form] for form in _FORMATS]
+        if suffix in endings:
+            self._formats.move(endings.index(suffix) - self._formats.chosen)
 
     def _cease(self) -> None:
         if self._stop is not None:
@@ -180,7 +186,7 @@ class ExportScreen(ModalScreen[None]):
 def _write(
     store: Store, name: str, selection: Selection, form: Format, *, force: bool, stop: threading.Event
 ) -> Path:
-    path = Path(name.strip()).expanduser().absolute()
+    path = of_home(name.strip()).absolute()
     write_file(path, _until(stop, export(store.runs, selection, form)), database=store.runs.path, force=force)
     return path
 

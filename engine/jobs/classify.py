@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from engine.guards.build import GuardKind, Level
 from engine.jobs.kind import Kind, Params, cut_name
 from engine.jobs.records import Estimate, JobError
+from engine.workspace import of_home
 
 PREDICTIONS = "predictions.jsonl"
 
@@ -73,7 +74,7 @@ class Classify(Kind[ClassifyParams]):
         return cut_name(f"{Path(params.file).name}: {', '.join(by)}")
 
     def check(self, params: ClassifyParams, cwd: Path) -> None:
-        file = cwd / Path(params.file).expanduser()
+        file = cwd / of_home(params.file)
         if not file.is_file():
             raise JobError(f"There is no file {file} to judge.")
 
@@ -81,7 +82,7 @@ class Classify(Kind[ClassifyParams]):
         return " ".join(filter(None, (params.guard, params.model, params.level)))
 
     def estimate(self, params: ClassifyParams, cwd: Path, pace: Mapping[str, float]) -> Estimate:
-        with (cwd / Path(params.file).expanduser()).open("rb") as file:
+        with (cwd / of_home(params.file)).open("rb") as file:
             cases = sum(1 for line in file if line.strip())
         cases = min(cases, params.limit or cases)
         key = self.pace_key(params)

@@ -34,7 +34,7 @@ from engine.jobs.classify import PREDICTIONS, ClassifyParams
 from engine.jobs.event_file import PatientFile
 from engine.jobs.worker import Work, WorkFailed, sha256_of
 from engine.models.base import ModelError
-from engine.workspace import find_workspace
+from engine.workspace import find_workspace, of_home
 
 REPORT_S = 0.2
 _ROOM_S = 1.0
@@ -109,7 +109,7 @@ async def _tell_of_guard(work: Work, guard: Guard) -> None:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    return of_home(text)
 
 
 def _sha256_if_file(path: Path) -> str | None:

@@ -6,9 +6,9 @@ Back ends are imported only when a spec asks for them: they bring heavy librarie
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from engine.models.base import Model
+from engine.workspace import of_home
 
 FORMS = {
     "ollama": "ollama:NAME",
@@ -73,7 +73,7 @@ def open_model(
         case "gguf":
             from engine.models.gguf import GgufModel
 
-            path = Path(parsed.target).expanduser()
+            path = of_home(parsed.target)
             return GgufModel(path, context=context or 4096, slots=slots or 6)
         case "openai":
             from engine.models.openai import OpenAIModel
@@ -85,4 +85,4 @@ def open_model(
         case _:
             from engine.models.fake import FakeModel
 
-            return FakeModel(Path(parsed.target).expanduser(), slots=slots or 6)
+            return FakeModel(of_home(parsed.target), slots=slots or 6)

@@ -12,6 +12,9 @@ from engine.tracker.encoding import store_text
 from engine.tracker.run_records import RunQuery, Sort
 from engine.tracker.run_tables import ExperimentRow, ResultRow, RunRow, TagRow
 
+_DIGITS = 19
+"""Whole numbers with fewer digits than these are such as SQLite knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -91,6 +94,7 @@ def filtered(selected: Select[Any], query: RunQuery) -> Select[Any]:
         filed = select(col(TagRow.run_id)).where(_called(TagRow.name, tag))
         selected = selected.where(col(RunRow.id).in_(filed))
     for word in query.words:
+        numbered = [col(RunRow.id) == int(word)] if word.isdecimal() and len(word) < _DIGITS else []
         in_experiment = select(col(ExperimentRow.id)).where(_contains(ExperimentRow.name, word))
         in_tags = select(col(TagRow.run_id)).where(_contains(TagRow.name, word))
         selected = selected.where(
@@ -99,6 +103,7 @@ def filtered(selected: Select[Any], query: RunQuery) -> Select[Any]:
                 _contains(RunRow.kind, word),
                 col(RunRow.experiment_id).in_(in_experiment),
                 col(RunRow.id).in_(in_tags),
+                *numbered,
             )
         )
     return selected

@@ -201,6 +201,9 @@ async def test_a_filter_keeps_the_run_chosen(tmp_path: Path, tracker: Tracker) -
         await until(pilot, lambda: screen.table.count == 5)
         assert screen.table.row is not None
         assert screen.table.row.id == ids[2]
+        await pilot.press("slash", *str(ids[4]))
+        await until(pilot, lambda: screen.table.count == 1)
+        assert screen.table.row.id == ids[4]
 
 
 async def test_details_say_everything_and_stand_beside_the_list_or_in_its_place(
@@ -398,6 +401,15 @@ async def test_runs_are_exported_and_a_file_is_replaced_only_when_asked_twice(
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.screen is screen)
         assert target.read_bytes() != before
+        await pilot.press("e")
+        await at(pilot, ExportScreen)
+        dialog = pilot.app.screen
+        assert isinstance(dialog, ExportScreen)
+        dialog._path.value = str(tmp_path / "by its ending.md")
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is screen)
+        assert (tmp_path / "by its ending.md").read_text().startswith("# ")
         await pilot.press("e")
         await at(pilot, ExportScreen)
         dialog = pilot.app.screen

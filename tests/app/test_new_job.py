@@ -77,7 +77,7 @@ async def test_what_is_wrong_is_said_where_it_is_and_nothing_is_queued(
         await pilot.press("enter")
         await sees(pilot, "is missing")
         assert new._fields["params.file"].asked.has_focus
-        await pilot.press(*"absent")
+        await pilot.press(*"~no-such-user/absent")
         await sees(pilot, "there is no such file")
         await pilot.press("enter")
         await pilot.pause(0.3)

@@ -12,6 +12,7 @@ from engine.workspace import (
     create_workspace,
     default_models_dir,
     find_workspace,
+    of_home,
     shipped_policies,
 )
 
@@ -98,6 +99,13 @@ def test_a_home_that_is_not_known_is_explained(tmp_path: Path) -> None:
             find_workspace(start=tmp_path, env={name: "~nobody-of-that-name/x"})
     with pytest.raises(WorkspaceError, match="lies in no known home"):
         create_workspace(Path("~nobody-of-that-name/x"))
+
+
+def test_a_home_stands_for_a_tilde_and_one_that_is_not_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert of_home("~/cases.jsonl") == Path("/home/somebody/cases.jsonl")
+    assert of_home("~no-such-user/cases.jsonl") == Path("~no-such-user/cases.jsonl")
+    assert of_home("cases~") == Path("cases~")
 
 
 def test_models_folder_follows_the_variable(tmp_path: Path) -> None:
