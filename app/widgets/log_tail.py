@@ -79,6 +79,7 @@ class LogTail(Widget, can_focus=True):
         self._width = 0
         self._timer: Timer | None = None
         self._reading: Worker[None] | None = None
+        self._behind = False
 
     # --- what is shown -------------------------------------------------------------------------------
 
@@ -87,14 +88,14 @@ class LogTail(Widget, can_focus=True):
         if remark != self._remark:
             self._remark = remark
             self.refresh()
-        was_live, self._live = self._live, live
+        self._live = live
         if path != self._path:
             self._path = path
             self._forget()
             self.following = True
             self._read(self._catch_up)
-        elif was_live and not live:
-            self._poll()
+        else:
+            self._poll()  # it may have been over before anybody saw it run
 
     @property
     def status(self) -> str:
@@ -140,8 +141,11 @@ class LogTail(Widget, can_focus=True):
             self._poll()
 
     def _poll(self) -> None:
+        """Catch up, now or once what is being read has come."""
         if self._reading is None or self._reading.is_finished:
             self._read(self._catch_up)
+        else:
+            self._behind = True
 
     def _read(self, work: Callable[[Path], Awaitable[None]]) -> None:
         if self._path is not None:
@@ -150,6 +154,9 @@ class LogTail(Widget, can_focus=True):
     async def _guarded(self, work: Callable[[Path], Awaitable[None]], path: Path) -> None:
         try:
             await work(path)
+            while self._behind:
+                self._behind = False
+                await self._catch_up(path)
         except OSError:
             self._forget()  # it is not there yet, or no more
         self.post_message(self.Changed())
@@ -164,7 +171,7 @@ class LogTail(Widget, can_focus=True):
             return
         at_end = self._end >= self._bytes
         self._bytes = size
-        while at_end and self._end < self._bytes:
+        while at_end and self._end < self._bytes and self._room_below:
             last = self._lines[-1]
             stretch = await asyncio.to_thread(read_after, path, last.end if last.whole else last.start)
             if stretch.end <= self._end:
@@ -172,6 +179,11 @@ class LogTail(Widget, can_focus=True):
             self._append(stretch)
             if self.following:
                 self._go(len(self._rows))
+
+    @property
+    def _room_below(self) -> bool:
+        """Whether what is appended is kept, or left in the file until one scrolls to it."""
+        return self.following or len(self._rows) < self._top + self.size.height + KEPT_ROWS
 
     async def _older(self, path: Path) -> None:
         stretch = await asyncio.to_thread(read_before, path, self._start)

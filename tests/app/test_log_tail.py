@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
+from app.job_words import bytes_words
 from app.log_text import readable, wrapped
 from app.widgets.log_tail import LogTail
-from engine.jobs.output_file import BLOCK, LONGEST, Stretch, read_after, read_before, read_last
+from engine.jobs.output_file import BLOCK, LONGEST, Stretch, read_after, read_before, read_last, size_of
 from tests.app.hostile import HOSTILE
 from tests.app.test_probe import shown, until
 
@@ -246,6 +248,78 @@ async def test_a_flood_is_passed_over_and_a_file_that_shrinks_is_read_anew(tmp_p
         assert "the end" not in shown(pilot.app.screen)
         path.unlink()
         await sees(pilot, "nothing yet")
+
+
+@pytest.mark.parametrize("place", ["following", "scrolled away", "at the top"])
+async def test_however_much_is_written_little_of_it_is_held(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "output.log"
+    path.write_text("".join(f"line {number}\n" for number in range(100)))
+    async with opened(path) as (pilot, tail):
+        await sees(pilot, "line 99")
+        if place == "at the top":
+            await pilot.press("home")
+        elif place == "scrolled away":
+            await pilot.press("pageup")
+        before = rows(pilot)
+        with path.open("a") as file:
+            for _ in range(10):
+                file.write("".join(f"more {number}\n" for number in range(20_000)))
+                file.flush()
+                await until(pilot, lambda: tail._bytes == path.stat().st_size)
+                await until(pilot, lambda: tail._reading is None or tail._reading.is_finished)
+        assert len(tail._rows) < 15_000
+        assert len(tail._lines) < 15_000
+        if place == "following":
+            await sees(pilot, "more 19999")
+        else:
+            assert rows(pilot) == before
+            assert tail.status == f"0 % of {bytes_words(path.stat().st_size)}"
+            tail.action_scroll_by(5_000)
+            await until(pilot, lambda: tail._end == tail._bytes or len(tail._rows) > 5_200)
+            await pilot.press("pagedown", "pagedown")
+            number = int(rows(pilot)[0].removeprefix("more "))
+            assert rows(pilot) == [f"more {number + below}" for below in range(20)], (
+                "it goes on without a gap"
+            )
+            await pilot.press("end")
+            await sees(pilot, "more 19999")
+
+
+async def test_what_was_printed_is_shown_though_nobody_saw_the_job_run(tmp_path: Path) -> None:
+    path = tmp_path / "output.log"
+    async with opened(path, live=False) as (pilot, tail):
+        await sees(pilot, "nothing yet")
+        path.write_text("first attempt\n")
+        tail.show(path, live=False, remark="It printed nothing.")
+        await sees(pilot, "first attempt")
+        with path.open("a") as file:
+            file.write("second attempt\n")
+        tail.show(path, live=False, remark="It printed nothing.")
+        await sees(pilot, "second attempt")
+
+
+async def test_what_was_printed_last_is_shown_though_something_was_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "output.log"
+    path.write_text("first\n")
+    async with opened(path, live=False) as (pilot, tail):
+        await sees(pilot, "first")
+        go_on = threading.Event()
+
+        def slowly(path: Path) -> int:
+            size = size_of(path)
+            go_on.wait(10)
+            return size
+
+        monkeypatch.setattr("app.widgets.log_tail.size_of", slowly)
+        tail.show(path, live=True, remark="")
+        await pilot.pause(0.5)
+        with path.open("a") as file:
+            file.write("the last words\n")
+        tail.show(path, live=False, remark="")
+        go_on.set()
+        await sees(pilot, "the last words")
 
 
 async def test_nothing_hostile_is_passed_on_at_any_width(tmp_path: Path) -> None:
