@@ -125,7 +125,7 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         self._source: Source[Row] | None = None
         self._filling: Source[Row] | None = None
         self._pages: OrderedDict[int, Sequence[Row]] = OrderedDict()
-        self._chosen_key: Hashable = None
+        self._chosen_key: Hashable = None  # while the chosen row has not come, it goes by its index
         self._fitted: list[tuple[Column[Row], int]] = []
         self._strips: dict[int, Strip] = {}
 
@@ -204,6 +204,7 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         self._into_sight()
         self._ensure()
         if self.cursor != former:
+            self._chosen_key = None
             self._moved()
 
     def action_move(self, by: int) -> None:
@@ -216,7 +217,10 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         self.choose(index if index >= 0 else self.count - 1)
 
     def _into_sight(self) -> None:
+        """Have the chosen row in sight; while the table is hidden, nothing is: it is done when it is shown."""
         top = int(self.scroll_target_y)
+        if not self._visible:
+            return
         if self.cursor < top:
             self.scroll_to(y=self.cursor, animate=False)
         elif self.cursor >= top + self._visible:
@@ -224,29 +228,38 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
 
     def _moved(self) -> None:
         row = self.row
-        if row is not None:
+        if row is not None and self._chosen_key is None:
             self._chosen_key = self._key(row)
         self.post_message(self.Moved())
 
     # --- loading -------------------------------------------------------------------------------------
 
     async def _open(self, source: Source[Row], keep: bool) -> None:
-        """Ask for what is to be in sight; change over once all of it is there."""
+        """Ask for what is to be in sight; change over once all of it is there.
+
+        Where one has moved meanwhile, what is to be in sight has changed, and it is asked for anew.
+        """
         try:
-            count = await source.count()
-            found = await source.find(self._chosen_key) if keep and self._chosen_key is not None else None
-            cursor = (self.cursor if keep else 0) if found is None else found
-            cursor = min(cursor, max(count - 1, 0))
-            top = self._top_for(cursor, count) if keep else 0
-            pages = OrderedDict()
-            for page in range(top // PAGE, min(top + max(self._visible, 1), count - 1) // PAGE + 1):
-                pages[page] = await source.rows(page * PAGE, PAGE)
+            while True:
+                place = self._place
+                count = await source.count()
+                found = await source.find(self._chosen_key) if keep and self._chosen_key is not None else None
+                cursor = (self.cursor if keep else 0) if found is None else found
+                cursor = min(cursor, max(count - 1, 0))
+                top = self._top_for(cursor, count) if keep else 0
+                pages = OrderedDict()
+                for page in range(top // PAGE, min(top + max(self._visible, 1), count - 1) // PAGE + 1):
+                    pages[page] = await source.rows(page * PAGE, PAGE)
+                if source is not self._asked:
+                    return
+                if not keep or place == self._place:
+                    break
         except Exception as error:
             if source is self._asked:
                 self.post_message(self.Failed(error))
             return
-        if source is not self._asked:
-            return
+        if found is None:
+            self._chosen_key = None
         self._source, self._pages = source, pages
         self.count, self.cursor, self._opened = count, cursor, True
         self._resize_rows()
@@ -255,6 +268,11 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         self.post_message(self.Loaded())
         self._moved()
         self._ensure()
+
+    @property
+    def _place(self) -> tuple[Hashable, int, float]:
+        """What is chosen and what is in sight."""
+        return self._chosen_key, self.cursor, self.scroll_target_y
 
     def _top_for(self, cursor: int, count: int) -> int:
         """Return where to scroll to so that the chosen row stays where it is on the screen."""

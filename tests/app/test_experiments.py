@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from app.run_list import RunList
 from app.screens.choice import ChoiceScreen
 from app.screens.compare import CompareScreen
 from app.screens.experiments import ExperimentsScreen
@@ -321,6 +323,29 @@ async def test_marked_runs_are_compared(tmp_path: Path, tracker: Tracker) -> Non
         await until(pilot, lambda: pilot.app.screen is screen)
         await pilot.press("u")
         assert not screen.marked
+
+
+async def test_runs_are_marked_while_the_list_is_read_anew(
+    tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        add(tracker, f"run {number}")
+    find = RunList.find
+
+    async def slowly(self: RunList, key: Hashable) -> int | None:
+        found = await find(self, key)
+        await asyncio.sleep(0.2)
+        return found
+
+    async with experiments(tmp_path, runs=4) as (pilot, screen):
+        monkeypatch.setattr(RunList, "find", slowly)
+        add(tracker, "one more")
+        screen.look_anew()
+        await asyncio.sleep(0.1)
+        await pilot.press("space")
+        await until(pilot, lambda: screen.table.count == 5)
+        await pilot.press("space")
+        assert len(screen.marked) == 2
 
 
 async def test_two_runs_with_apart_intervals_say_so_on_a_small_screen(

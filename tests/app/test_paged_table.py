@@ -140,6 +140,82 @@ async def test_other_rows_keep_the_chosen_one_where_it_is() -> None:
         await pilot.press("down", "end", "pageup")
 
 
+class Slow(Numbers):
+    """Takes its time for everything."""
+
+    async def count(self) -> int:
+        await asyncio.sleep(0.1)
+        return await super().count()
+
+    async def rows(self, first: int, limit: int) -> Sequence[int]:
+        await asyncio.sleep(0.1)
+        return await super().rows(first, limit)
+
+    async def find(self, key: Hashable) -> int | None:
+        await asyncio.sleep(0.1)
+        return await super().find(key)
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.15, 0.25])
+async def test_other_rows_do_not_undo_what_one_does_while_they_come(after_s: float) -> None:
+    async with table_of(Numbers(range(100))) as (pilot, table):
+        await pilot.press("down", "down")
+        table.show(Slow(range(-3, 100)), keep=True)
+        await asyncio.sleep(after_s)
+        await pilot.press("down")
+        await until(pilot, lambda: table.count == 103)
+        assert (table.row, table.cursor) == (3, 6)
+        table.show(Slow(range(-5, 100)), keep=True)
+        await asyncio.sleep(after_s)
+        table.scroll_to(y=4, animate=False)
+        await until(pilot, lambda: table.count == 105)
+        assert (table.row, table.scroll_y) == (3, 6), "the row stays where it is on the screen"
+
+
+async def test_other_rows_keep_the_place_of_a_row_that_has_not_come() -> None:
+    gate = asyncio.Event()
+    gate.set()
+    source = Numbers(range(10_000), gate)
+    async with table_of(source) as (pilot, table):
+        gate.clear()
+        await pilot.press("end")
+        assert table.row is None
+        table.show(Numbers(range(10_000)), keep=True)
+        await until(pilot, lambda: table.row == 9_999)
+        gate.set()
+
+
+async def test_a_row_asked_for_is_chosen_though_rows_of_before_come_first() -> None:
+    gate = asyncio.Event()
+    gate.set()
+    source = Numbers(range(10_000), gate)
+    async with table_of(source) as (pilot, table):
+        gate.clear()
+        await pilot.press("end")
+        table.show(Slow(range(10_000)), key=7_000)
+        gate.set()
+        await until(pilot, lambda: table.row == 7_000)
+
+
+async def test_a_hidden_table_stays_where_it_is() -> None:
+    async with table_of(Numbers(range(100))) as (pilot, table):
+        await pilot.press("down", "down")
+        table.display = False
+        await pilot.pause()
+        table.show(Numbers(range(101)), keep=True)
+        await until(pilot, lambda: table.count == 101)
+        table.choose(3)
+        table.display = True
+        await pilot.pause()
+        assert (table.row, table.scroll_y) == (3, 0)
+        table.display = False
+        await pilot.pause()
+        table.choose(70)
+        table.display = True
+        await until(pilot, lambda: table.scroll_y == 70 - 22)
+        assert any(line.startswith("▌") for line in lines(pilot))
+
+
 async def test_new_rows_at_the_top_are_seen_by_one_who_is_there() -> None:
     async with table_of(Numbers(range(1000, 0, -1))) as (pilot, table):
         await pilot.press("down")
