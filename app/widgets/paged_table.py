@@ -217,7 +217,7 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         self.choose(index if index >= 0 else self.count - 1)
 
     def _into_sight(self) -> None:
-        """Have the chosen row in sight; while the table is hidden, nothing is: it is done when it is shown."""
+        """Have the chosen row in sight, or, while the table is hidden, leave that until it is shown."""
         top = int(self.scroll_target_y)
         if not self._visible:
             return
@@ -235,7 +235,7 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
     # --- loading -------------------------------------------------------------------------------------
 
     async def _open(self, source: Source[Row], keep: bool) -> None:
-        """Ask for what is to be in sight; change over once all of it is there.
+        """Ask for the chosen row and for what is to be in sight; change over once all of it is there.
 
         Where one has moved meanwhile, what is to be in sight has changed, and it is asked for anew.
         """
@@ -248,7 +248,8 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
                 cursor = min(cursor, max(count - 1, 0))
                 top = self._top_for(cursor, count) if keep else 0
                 pages = OrderedDict()
-                for page in range(top // PAGE, min(top + max(self._visible, 1), count - 1) // PAGE + 1):
+                bottom = min(top + max(self._visible, 1), count - 1)
+                for page in {cursor // PAGE, *range(top // PAGE, bottom // PAGE + 1)}:
                     pages[page] = await source.rows(page * PAGE, PAGE)
                 if source is not self._asked:
                     return
@@ -260,11 +261,13 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
             return
         if found is None:
             self._chosen_key = None
+        left = keep and self._scrolled_away
         self._source, self._pages = source, pages
         self.count, self.cursor, self._opened = count, cursor, True
         self._resize_rows()
         self.scroll_to(y=top, animate=False)
-        self._into_sight()
+        if not left:
+            self._into_sight()
         self.post_message(self.Loaded())
         self._moved()
         self._ensure()
@@ -273,6 +276,13 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
     def _place(self) -> tuple[Hashable, int, float]:
         """What is chosen and what is in sight."""
         return self._chosen_key, self.cursor, self.scroll_target_y
+
+    @property
+    def _scrolled_away(self) -> bool:
+        """Whether one has left the chosen row out of sight; not where another one is to be chosen."""
+        row, top = self.row, int(self.scroll_target_y)
+        stays = row is not None and self._key(row) == self._chosen_key
+        return stays and not top <= self.cursor < top + self._visible
 
     def _top_for(self, cursor: int, count: int) -> int:
         """Return where to scroll to so that the chosen row stays where it is on the screen."""

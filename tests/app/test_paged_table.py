@@ -197,6 +197,19 @@ async def test_a_row_asked_for_is_chosen_though_rows_of_before_come_first() -> N
         await until(pilot, lambda: table.row == 7_000)
 
 
+async def test_other_rows_do_not_take_one_back_to_the_chosen_one() -> None:
+    async with table_of(Numbers(range(1000, 0, -1))) as (pilot, table):
+        table.choose(5)
+        table.scroll_to(y=300, animate=False)
+        table.show(Numbers(range(1002, 0, -1)), keep=True)
+        await until(pilot, lambda: table.count == 1002)
+        assert (table.row, table.scroll_y) == (995, 302)
+        assert None not in pilot.app.seen, "the chosen row is there all the time"  # type: ignore[attr-defined]
+        table.show(Numbers(range(1002, 0, -1)), key=500)
+        await until(pilot, lambda: table.row == 500)
+        assert any(line.startswith("▌") for line in lines(pilot))
+
+
 async def test_a_hidden_table_stays_where_it_is() -> None:
     async with table_of(Numbers(range(100))) as (pilot, table):
         await pilot.press("down", "down")
