@@ -25,7 +25,7 @@ from engine.tracker.figures import duration_words
 from engine.workspace import Workspace
 
 TOLD = 300
-"""The most of what a job has told that is shown: the last of it."""
+"""The most of what a job has told that is read at a time: the last of it."""
 
 Result = TypeVar("Result")
 
@@ -52,11 +52,15 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """One job in full: its run, with a curve, and what it has told."""
+    """One job in full: its run, with a curve, and the last of what it has told.
+
+    ``told_before`` is the ``seq`` of the event before these, -1 where there is none.
+    """
 
     line: JobLine
     run: RunView
     told: tuple[Told, ...]
+    told_before: int
 
 
 class JobBoard:
@@ -118,9 +122,11 @@ class JobBoard:
     def view(self, store: Store, line: JobLine, metric: str, buckets: int) -> JobView | None:
         """Read one job in full, with one of its curves; None if it is no longer there."""
         run = read_view(store, line.job.id, metric, buckets)
-        return (
-            None if run is None else JobView(line, run, tuple(told(store.database, line.job.id, limit=TOLD)))
-        )
+        if run is None:
+            return None
+        last = told(store.database, line.job.id, limit=TOLD + 1)
+        before = last[0].seq if len(last) > TOLD else -1
+        return JobView(line, run, tuple(last[-TOLD:]), before)
 
     def estimate(self, store: Store, spec: JobSpec) -> Estimate | JobError:
         """Return what a job would take, or why it cannot be."""

@@ -120,6 +120,11 @@ def told_line(told: Told) -> Content:
     return Content.assemble((when, "$text-muted"), (visible(text[:_MESSAGE], keep_newlines=False), style))
 
 
+def gap_line(job_id: int) -> Content:
+    """Return a line in place of events that are not shown."""
+    return Content.styled(f"… more was told here: wizard101 jobs logs {job_id} --events", "$text-muted")
+
+
 def _told(body: Mapping[str, JsonValue]) -> tuple[str, str]:
     match body.get("event"):
         case "log":

@@ -85,6 +85,7 @@ class JobsScreen(LiveScreen):
         self._silent: dict[int, str] = {}
         self._attended = self._listed = False
         self._rest_until = self._view_rest_until = 0.0
+        self._view_due = False
 
     @property
     def reader(self) -> JobBoard:
@@ -198,10 +199,12 @@ class JobsScreen(LiveScreen):
             self.look_anew()
 
     def _tick(self) -> None:
-        """Have durations go on."""
+        """Have durations go on, and read what was left while reading rested."""
         if self.is_current and self.board.active:
             self.table.redraw()
             self._show_about()
+        if self.is_current and self._view_due:
+            self._load_view()
 
     # --- the chosen job ------------------------------------------------------------------------------
 
@@ -236,7 +239,8 @@ class JobsScreen(LiveScreen):
 
     def _load_view(self) -> None:
         line = self.line
-        if line is not None and self.panel.display and time.monotonic() >= self._view_rest_until:
+        self._view_due = time.monotonic() < self._view_rest_until
+        if line is not None and self.panel.display and not self._view_due:
             reading: WorkType[None] = partial(self._read_view, line)
             self.run_worker(reading, group="view", exclusive=True)
 

@@ -15,13 +15,16 @@ from textual.style import Style
 from textual.widget import Widget
 
 from app.job_board import JobView
-from app.job_facts import job_lines, told_line
+from app.job_facts import gap_line, job_lines, told_line
 from app.job_words import JobLine, state_words
 from app.safe_text import one_line
 from app.widgets.curve import Curve, Series
 from app.widgets.log_tail import LogTail
 from app.widgets.stream_view import StreamView
 from engine.jobs.told import Told
+
+TOLD_KEPT = 2_000
+"""The most of what a job has told that is shown: the last of it."""
 
 VIEWS = {"log": "Log", "told": "Told", "details": "Details", "curve": "Curve"}
 
@@ -74,6 +77,7 @@ class JobPanel(Widget):
         self._named = False
         self._line: JobLine | None = None
         self._told: tuple[Told, ...] = ()
+        self._told_followed = True
         self.tabs = _Tabs()
         self.output = LogTail(id="log")
         self.told = StreamView(id="told", empty="It has told nothing yet.")
@@ -124,10 +128,12 @@ class JobPanel(Widget):
 
     def choose(self, view: str) -> None:
         """Show a view."""
+        self._see_whether_told_is_followed()
         self.present = view
         for name, widget in (("log", self.output), ("told", self.told), ("details", self.details)):
             widget.display = name == view
         self.curve.display = self.curve_shown
+        self._follow_told()
         self._show_tabs()
 
     def focus_view(self) -> None:
@@ -151,6 +157,7 @@ class JobPanel(Widget):
     def _clear(self) -> None:
         self.view = None
         self._told = ()
+        self._told_followed = True
         self.told.clear()
         self.details.clear()
         self.curve.show([])
@@ -160,7 +167,7 @@ class JobPanel(Widget):
         if self._line is None or view.line.job.id != self._line.job.id:
             return
         self.view = view
-        self._show_told(view.told)
+        self._show_told(view)
         if self.details.display:
             self.show_details()
         if self.curve_shown:
@@ -176,19 +183,32 @@ class JobPanel(Widget):
             self.details.add(job_lines(self.view, datetime.now(UTC)))
             self.details.scroll_to(y=top, animate=False)
 
-    def _show_told(self, told: tuple[Told, ...]) -> None:
+    def _show_told(self, view: JobView) -> None:
+        told = view.told
         if told == self._told:
             return
-        following = self.told.scroll_offset.y >= self.told.max_scroll_y - 1
+        self._see_whether_told_is_followed()
         known = {event.seq: event for event in self._told}
         new = [event for event in told if known.get(event.seq) != event]
         if new and self._told and new[0].seq < self._told[-1].seq:
             self.told.clear()  # its event file was replaced
-            new = list(told)
+            self._told, new = (), list(told)
+        gap = gap_line(view.line.job.id)
+        if view.told_before > (self._told[-1].seq if self._told else -1):
+            self.told.add([gap])
         self.told.add(map(told_line, new))
+        self.told.keep_last(TOLD_KEPT, gap)
         self._told = told
-        if following:
-            self.told.scroll_to(y=self.told.max_scroll_y, animate=False)
+        self._follow_told()
+
+    def _see_whether_told_is_followed(self) -> None:
+        """See whether one is at the end. Out of sight, it is followed if it was."""
+        if self.told.size:
+            self._told_followed = self.told.scroll_offset.y >= self.told.max_scroll_y - 1
+
+    def _follow_told(self) -> None:
+        if self._told_followed:
+            self.told.scroll_end(animate=False)
 
     # --- the curve -----------------------------------------------------------------------------------
 

@@ -55,6 +55,20 @@ class StreamView(ScrollView, can_focus=True):
             self._rows += self._wrapped(paragraph, self._indents[-1])[0]
         self._show(to_end=False)
 
+    def keep_last(self, most: int, instead: Content) -> None:
+        """Let go of all but the last paragraphs, with ``instead`` before them. What is in sight stays."""
+        gone = len(self._paragraphs) - most
+        if gone <= 0:
+            return
+        paragraphs = zip(self._paragraphs[:gone], self._indents[:gone], strict=True)
+        rows = sum(len(self._wrapped(paragraph, indent)[0]) for paragraph, indent in paragraphs)
+        lead = self._wrapped(instead)[0]
+        self._paragraphs[:gone], self._indents[:gone], self._rows[:rows] = [instead], [0], lead
+        self._strips.clear()
+        top = self.scroll_offset.y - rows + len(lead)
+        self._show(to_end=False)
+        self.scroll_to(y=max(top, 0), animate=False)
+
     def write(self, text: str, style: str = "") -> None:
         """Append untrusted text to the paragraph that is being written in this style, or to a new one."""
         following = self._follows()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -146,6 +147,70 @@ async def test_progress_log_told_and_curve_are_live(workshop: Workshop, size: tu
         await until(pilot, lambda: screen.line and (screen.line.job.done or 0) > 20, LONG)
         workshop.jobs.cancel(job_id)
         await sees(pilot, "■ cancelled")
+
+
+def tell(workshop: Workshop, job_id: int, numbers: range) -> None:
+    """Have a job told that many things, all at once."""
+    with workshop.tracker.database.writing() as connection:
+        for number in numbers:
+            body = json.dumps({"event": "log", "level": "info", "message": f"told {number:05d}"})
+            connection.exec_driver_sql(
+                "INSERT INTO run_event (run_id, seq, at_ms, body) VALUES (?, ?, 0, ?)",
+                (job_id, 1000 + 2 * number, body),
+            )
+
+
+@pytest.mark.parametrize("in_sight", [True, False])
+async def test_of_what_is_told_in_a_flood_the_last_is_kept_and_gaps_are_said(
+    workshop: Workshop, in_sight: bool
+) -> None:
+    job_id = workshop.shell("true")
+    workshop.until(job_id)
+    tell(workshop, job_id, range(100))
+    async with jobs_pane(workshop) as (pilot, screen):
+        await choose(pilot, screen, job_id)
+        if in_sight:
+            await pilot.press("t")
+
+        async def told(last: int) -> list[str]:
+            view = screen.panel.told
+            await until(
+                pilot, lambda: view._paragraphs and view._paragraphs[-1].plain.endswith(f"{last:05d}"), LONG
+            )
+            return [paragraph.plain.strip() for paragraph in view._paragraphs]
+
+        gap = f"… more was told here: wizard101 jobs logs {job_id} --events"
+        assert gap not in await told(99)
+        tell(workshop, job_id, range(100, 400))
+        screen.look_anew()
+        assert gap not in await told(399)
+        tell(workshop, job_id, range(400, 701))
+        screen.look_anew()
+        lines = await told(700)
+        assert lines[lines.index("told 00399") :][:3] == ["told 00399", gap, "told 00401"]
+        for first in range(1_000, 5_800, 600):
+            tell(workshop, job_id, range(first, first + 600))
+            screen.look_anew()
+            lines = await told(first + 599)
+        assert len(lines) == 2_001
+        assert lines[0] == gap
+        if not in_sight:
+            await pilot.press("t")
+        await sees(pilot, "told 05799")
+        await pilot.press("home")
+        await sees(pilot, gap)
+
+
+async def test_a_long_past_is_said_to_be_left_out(workshop: Workshop) -> None:
+    job_id = workshop.shell("true")
+    workshop.until(job_id)
+    tell(workshop, job_id, range(1_000))
+    async with jobs_pane(workshop, SMALL) as (pilot, screen):
+        await choose(pilot, screen, job_id)
+        await pilot.press("t")
+        await sees(pilot, "told 00999")
+        await pilot.press("home")
+        await sees(pilot, f"… more was told here: wizard101 jobs logs {job_id} --events", "told 00700")
 
 
 async def test_pause_and_go_on_by_one_key(workshop: Workshop) -> None:
