@@ -203,6 +203,8 @@ class JobsScreen(LiveScreen):
         if self.is_current and self.board.active:
             self.table.redraw()
             self._show_about()
+            if self.panel.display and self.panel.details.display:
+                self.panel.show_details()
         if self.is_current and self._view_due:
             self._load_view()
 
@@ -265,6 +267,7 @@ class JobsScreen(LiveScreen):
             self.panel.beside = tall and wide
         if self.part == "curve" and self.panel.beside:
             self.part = "log"
+            self.panel.focus_view()
         self.query_one("#queue").display = self.part == "queue" or (tall and not self.zoomed)
         self.panel.display = tall or self.part != "queue"
         self.panel.named = not self.query_one("#queue").display

@@ -379,6 +379,38 @@ async def test_the_views_go_round_and_take_the_keys(workshop: Workshop) -> None:
         await sees(pilot, "How it stands")
 
 
+async def test_the_log_has_the_keys_where_enlarging_shows_it(workshop: Workshop) -> None:
+    job_id = workshop.shell("seq", "1", "500")
+    workshop.until(job_id)
+    async with jobs_pane(workshop, SMALL) as (pilot, screen):
+        await choose(pilot, screen, job_id)
+        await pilot.press("c")
+        await sees(pilot, "[Curve]")
+        await pilot.resize_terminal(*WIDE)
+        await sees(pilot, "[Log]", "500")
+        await pilot.press("pageup")
+        await sees(pilot, "% of")
+        assert screen.panel.output.has_focus
+
+
+async def test_details_go_on_while_a_job_reports_nothing(workshop: Workshop) -> None:
+    job_id = workshop.shell("sleep", "60")
+    workshop.until(job_id, "running")
+    async with jobs_pane(workshop, SMALL) as (pilot, screen):
+        await choose(pilot, screen, job_id)
+        await pilot.press("d")
+
+        def took() -> str:
+            return next((line for line in shown(screen).split("\n") if line.strip().startswith("took")), "")
+
+        await until(pilot, took, LONG)
+        before = took()
+        await until(pilot, lambda: took() not in ("", before))
+        screen.panel.details.scroll_to(y=2, animate=False)
+        await pilot.pause(1.2)
+        assert screen.panel.details.scroll_y == 2
+
+
 async def test_a_lost_job_is_plainly_said_and_retried(workshop: Workshop) -> None:
     job_id = workshop.shell("sleep", "60")
     workshop.until(job_id, "running")
