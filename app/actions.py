@@ -117,7 +117,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("toggle_logarithmic", _J, ("L",), "", "Draw on a logarithmic scale, or not"),
     Action("run_anew", _J, ("a",), "Anew", "Queue a new job just like this one"),
     Action("change_job", _J, ("e",), "Change", "Queue a new job like this one, but changed"),
-    Action("filter_jobs", _J, ("slash",), "Filter", "Filter by words of name, kind, state, group"),
+    Action("filter_jobs", _J, ("slash",), "Filter", "Filter by number, name, kind, state or group"),
     Action("limit_groups", _J, ("g",), "Groups", "Hold a group; how many of it run at once"),
     Action("raise_priority", _J, ("plus", "equals_sign"), "Earlier", "Let the job start earlier"),
     Action("lower_priority", _J, ("minus",), "Later", "Let the job start later"),

@@ -67,7 +67,7 @@ class JobsScreen(LiveScreen):
     def __init__(self) -> None:
         super().__init__()
         self.top = TopBar("jobs")
-        self.words = FilterInput("Words of name, kind, state or group")
+        self.words = FilterInput("A number, or words of name, kind, state or group")
         self.table: PagedTable[JobLine] = PagedTable(
             job_columns(0), key=lambda line: line.job.id, id="jobs", empty=_EMPTY
         )

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, or_, select, text, type_coerce, update
+from sqlalchemy import Connection, case, cast, delete, func, insert, or_, select, text, type_coerce, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlalchemy.types import Text
 from sqlmodel import col
@@ -408,7 +408,7 @@ def _with_words(query: Any, words: Sequence[str]) -> Any:
             func.contains_folded(type_coerce(col(column), Text), folded)
             for column in (RunRow.name, RunRow.kind, RunRow.status, JobRow.group_name)
         ]
-        query = query.where(or_(*found))
+        query = query.where(or_(cast(col(RunRow.id), Text) == folded, *found))
     return query
 
 

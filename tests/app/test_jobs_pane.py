@@ -329,6 +329,8 @@ async def test_the_filter_finds_by_words_and_the_choice_stays(workshop: Workshop
         await sees(pilot, "No job matches. esc clears the filter.")
         await pilot.press("escape")
         await until(pilot, lambda: len(screen.board.lines) == 3, LONG)
+        await pilot.press("slash", *str(ids[1]))
+        await until(pilot, lambda: [line.job.id for line in screen.board.lines] == [ids[1]], LONG)
 
 
 async def test_the_older_jobs_come_as_one_scrolls(workshop: Workshop) -> None:

@@ -55,6 +55,22 @@ def test_jobs_start_by_priority_then_age_and_a_group_has_a_limit(workshop: Works
     assert said == [f"{what} {n}" for n in (4, 1, 2, 0, 3) for what in ("begin", "end")]
 
 
+def test_jobs_are_found_by_number_and_by_words(workshop: Workshop) -> None:
+    workshop.jobs.limit_group("default", 0)
+    first = workshop.shell("true", name="alpha")
+    ids = [first, workshop.shell("true", name=f"beta of {first}"), workshop.shell("true", name="beta")]
+
+    def found(*words: str) -> list[int]:
+        return [job.id for job in workshop.jobs.live(words)]
+
+    assert found(str(first)) == ids[:2]
+    assert found(str(ids[2])) == [ids[2]]
+    assert found(str(ids[2]), "BETA", "queued") == [ids[2]]
+    assert not found(str(ids[2]), "alpha")
+    assert not found(f"0{ids[2]}")
+    assert not found("9" * 40)
+
+
 def test_groups_do_not_wait_for_one_another(workshop: Workshop) -> None:
     slow = workshop.shell("sleep", "30")
     quick = workshop.shell("true", group="other")
