@@ -22,6 +22,7 @@ from app.screens.confirm import ConfirmScreen
 from app.screens.experiments import ExperimentsScreen
 from app.screens.groups import GroupsScreen
 from app.screens.jobs import JobsScreen
+from app.screens.new_job import NewJobScreen
 from engine.jobs import scheduler
 from engine.jobs.records import JobSpec, JobSummary
 from engine.jobs.states import (
@@ -411,6 +412,25 @@ async def test_details_go_on_while_a_job_reports_nothing(workshop: Workshop) -> 
         screen.panel.details.scroll_to(y=2, animate=False)
         await pilot.pause(1.2)
         assert screen.panel.details.scroll_y == 2
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+async def test_a_notification_hides_neither_how_a_job_stands_nor_what_it_would_take(
+    workshop: Workshop, size: tuple[int, int]
+) -> None:
+    workshop.jobs.limit_group("default", 0)
+    job_id = workshop.shell("true", name="held")
+    async with jobs_pane(workshop, size) as (pilot, screen):
+        await choose(pilot, screen, job_id)
+        rows = shown(screen).split("\n")
+        pilot.app.notify("The number 1000 was copied.")
+        await sees(pilot, "The number 1000 was copied.")
+        with_it = shown(screen).split("\n")
+        assert with_it[2:] == rows[2:]
+        assert "was copied" in with_it[1]
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewJobScreen))
+        await sees(pilot, "Fill in what is marked to see what it would take.", "was copied", "enter Queue")
 
 
 async def test_a_lost_job_is_plainly_said_and_retried(workshop: Workshop) -> None:
