@@ -138,7 +138,7 @@ def test_no_hostile_sequence_reaches_the_terminal(db: Path) -> None:
         terminal.send(ESCAPE)
         terminal.wait_for(" of 4")
         terminal.send("/")
-        terminal.wait_for("Words, or kind:")
+        terminal.wait_for("Words, a number, or kind:")
         terminal.paste(HOSTILE["osc_title"] + HOSTILE["bidi_override"])
         terminal.wait_for("No run matches")
         terminal.send(ESCAPE + CTRL_P)
