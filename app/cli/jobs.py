@@ -129,7 +129,9 @@ def _print_id(job: JobSummary, *, as_json: bool) -> None:
 def list_jobs(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORD]...", help="Words of name, kind, state or group; all must be there."),
+        typer.Argument(
+            metavar="[WORD]...", help="Words of name, kind, state or group, or a number; all must be there."
+        ),
     ] = None,
     limit: Annotated[
         int,
