@@ -294,42 +294,49 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
     def _ensure(self) -> None:
         """Have the rows in sight loaded, if they are not."""
         source = self._source
-        if source is not None and self._filling is not source and self._missing() is not None:
+        if source is not None and self._filling is not source and self._missing():
             self._filling = source
             self.run_worker(self._fill(source))
 
-    def _missing(self) -> int | None:
-        """Return the first page of those in sight, or next to it, that is not there."""
+    def _missing(self) -> list[int]:
+        """Return the pages in sight that are not there; if all are, those that one key leads to."""
         if not self.count:
-            return None
+            return []
         top = int(self.scroll_target_y)
         reach = max(self._visible, 1)
-        wanted = (self.cursor, top, top + reach - 1, top + 2 * reach, top - reach)
-        pages = (min(max(index, 0), self.count - 1) // PAGE for index in wanted)
-        return next((page for page in pages if page not in self._pages), None)
+        last = self.count - 1
+        in_sight = (self.cursor, top, top + reach - 1)
+        near = (top + 2 * reach, top - reach, last, last - reach + 1, 0)
+        return self._absent(in_sight) or self._absent(near)
+
+    def _absent(self, rows: Iterable[int]) -> list[int]:
+        pages = dict.fromkeys(min(max(row, 0), self.count - 1) // PAGE for row in rows)
+        return [page for page in pages if page not in self._pages]
 
     async def _fill(self, source: Source[Row]) -> None:
         """Load what is missing; as what is in sight changes meanwhile, what was passed by is left out."""
         try:
-            while source is self._source and (page := self._missing()) is not None:
-                rows = await source.rows(page * PAGE, PAGE)
+            while source is self._source and (missing := self._missing()):
+                pages = {page: await source.rows(page * PAGE, PAGE) for page in missing}
                 if source is self._source:
-                    self._take(page, rows)
+                    self._take(pages)
         except Exception as error:
             self.post_message(self.Failed(error))
         finally:
             if self._filling is source:
                 self._filling = None
 
-    def _take(self, page: int, rows: Sequence[Row]) -> None:
-        self._pages[page] = rows
+    def _take(self, pages: Mapping[int, Sequence[Row]]) -> None:
+        """Show pages that have come: those in sight all at once, as each time takes longer than reading."""
+        self._pages.update(pages)
         while len(self._pages) > _MOST_PAGES:
             self._pages.popitem(last=False)
-        for index in range(page * PAGE, (page + 1) * PAGE):
-            self._strips.pop(index, None)
+        for page in pages:
+            for index in range(page * PAGE, (page + 1) * PAGE):
+                self._strips.pop(index, None)
         self.refresh()
         self.post_message(self.Loaded())
-        if self.cursor // PAGE == page:
+        if self.cursor // PAGE in pages:
             self._moved()
 
     def _row(self, index: int) -> Row | None:

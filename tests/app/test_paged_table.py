@@ -113,13 +113,29 @@ async def test_a_key_does_not_wait_for_rows_and_what_was_passed_by_is_never_aske
         gate.clear()
         table.choose(50_000)
         table.choose(70_000)
-        await pilot.press("end")
-        assert table.cursor == 99_999
+        await pilot.press("pagedown")
+        assert table.cursor == 70_022
         assert table.row is None
         assert "⋯" in lines(pilot)[-1]
         gate.set()
-        await until(pilot, lambda: table.row == 99_999)
+        await until(pilot, lambda: table.row == 70_022)
         assert 500 not in source.asked
+
+
+async def test_where_the_next_key_may_lead_is_there_before_it() -> None:
+    gate = asyncio.Event()
+    gate.set()
+    source = Numbers(range(100_010), gate)
+    async with table_of(source) as (pilot, table):
+        await until(pilot, lambda: {0, 999, 1000} <= set(source.asked))
+        await pilot.pause()
+        gate.clear()
+        await pilot.press("end")
+        assert table.row == 100_009
+        assert not any("⋯" in line for line in lines(pilot))
+        await pilot.press("home")
+        assert table.row == 0
+        gate.set()
 
 
 async def test_other_rows_keep_the_chosen_one_where_it_is() -> None:
@@ -178,10 +194,10 @@ async def test_other_rows_keep_the_place_of_a_row_that_has_not_come() -> None:
     source = Numbers(range(10_000), gate)
     async with table_of(source) as (pilot, table):
         gate.clear()
-        await pilot.press("end")
+        table.choose(5_000)
         assert table.row is None
         table.show(Numbers(range(10_000)), keep=True)
-        await until(pilot, lambda: table.row == 9_999)
+        await until(pilot, lambda: table.row == 5_000)
         gate.set()
 
 
@@ -242,12 +258,12 @@ async def test_rows_that_cannot_be_had_are_told_and_asked_for_again() -> None:
     source = Numbers(range(1000))
     async with table_of(source) as (pilot, table):
         source.error = OSError("gone")
-        await pilot.press("end")
+        table.choose(500)
         await until(pilot, lambda: "gone" in pilot.app.seen)  # type: ignore[attr-defined]
         assert table.row is None
         source.error = None
         await pilot.press("up")
-        await until(pilot, lambda: table.row == 998)
+        await until(pilot, lambda: table.row == 499)
 
 
 async def test_the_last_of_several_sources_is_shown() -> None:
