@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
@@ -18,18 +18,16 @@ from textual.worker import WorkType
 
 from app import job_verbs
 from app.actions import Where, actions, bindings
-from app.job_board import Board, JobBoard, JobView
+from app.job_board import Board, JobView
 from app.job_facts import about_lines
 from app.job_words import JobLine
 from app.records import Store
-from app.screens import job_verbs as verbs
-from app.screens.live import LiveScreen
+from app.screens.job_verbs import JobVerbs
 from app.widgets.bars import KeyBar, TopBar
 from app.widgets.filter_input import FilterInput
 from app.widgets.job_columns import job_columns
 from app.widgets.job_panel import VIEWS, JobPanel
 from app.widgets.paged_table import PagedTable
-from engine.jobs.records import DEFAULT_GROUP, JobSummary
 
 _TALL, _WIDE = 32, 120
 _PAGE = 200
@@ -56,7 +54,7 @@ class _Rows:
         return next((index for index, line in enumerate(self._lines) if line.job.id == key), None)
 
 
-class JobsScreen(LiveScreen):
+class JobsScreen(JobVerbs):
     """Lists the jobs and shows the chosen one: below the list where there is room, else in its place."""
 
     LOOK_S = 0.5
@@ -77,7 +75,6 @@ class JobsScreen(LiveScreen):
         self.board = Board()
         self.part = "queue"
         self.zoomed = False
-        self._reader: JobBoard | None = None
         self._most = _PAGE
         self._chosen: int | None = None
         self._wanted: int | None = None
@@ -86,13 +83,6 @@ class JobsScreen(LiveScreen):
         self._attended = self._listed = False
         self._rest_until = self._view_rest_until = 0.0
         self._view_due = False
-
-    @property
-    def reader(self) -> JobBoard:
-        """Who reads the queue."""
-        if self._reader is None:
-            self._reader = JobBoard(self.wizard.workspace)
-        return self._reader
 
     def compose(self) -> ComposeResult:
         yield self.top
@@ -360,53 +350,6 @@ class JobsScreen(LiveScreen):
     @on(FilterInput.Left)
     def _filtered(self) -> None:
         self.set_focus(self.table)
-
-    # --- verbs ---------------------------------------------------------------------------------------
-
-    @property
-    def _job(self) -> JobSummary:
-        assert self.line is not None
-        return self.line.job
-
-    def _begin(self, work: Awaitable[None]) -> None:
-        self.run_worker(work, group="verb")
-
-    def do_new_job(self) -> None:
-        self.begin_dialog(verbs.fill_in(self))
-
-    def do_change_job(self) -> None:
-        self.begin_dialog(verbs.fill_in(self, self._job.id))
-
-    def do_run_anew(self) -> None:
-        self._begin(verbs.run_anew(self, self._job))
-
-    def do_toggle_pause(self) -> None:
-        self._begin(verbs.toggle_pause(self, self._job))
-
-    def do_cancel_job(self) -> None:
-        self.begin_dialog(verbs.cancel(self, self._job))
-
-    def do_retry_job(self) -> None:
-        self._begin(verbs.retry(self, self._job))
-
-    def do_raise_priority(self) -> None:
-        self._begin(verbs.prioritise(self, self._job, 1))
-
-    def do_lower_priority(self) -> None:
-        self._begin(verbs.prioritise(self, self._job, -1))
-
-    def do_limit_groups(self) -> None:
-        self.begin_dialog(verbs.limit_groups(self, self.line.job.group if self.line else DEFAULT_GROUP))
-
-    def do_open_run(self) -> None:
-        self.wizard.show_run(self._job.id)
-
-    def do_copy_id(self) -> None:
-        self.app.copy_to_clipboard(str(self._job.id))
-        self.app.notify(f"The number {self._job.id} was copied.")
-
-    def do_copy_command(self) -> None:
-        self._begin(verbs.copy_command(self, self._job))
 
     # --- what works now ------------------------------------------------------------------------------
 

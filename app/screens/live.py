@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -42,9 +43,9 @@ class LiveScreen(Screen[None]):
     async def prepare(self) -> None:
         """Do what every look begins with."""
 
+    @abstractmethod
     async def catch_up(self) -> None:
         """Read anew what is shown; whatever it raises is told."""
-        raise NotImplementedError
 
     def caught_up(self) -> None:
         """Say that what is shown is what is there."""

@@ -11,7 +11,7 @@ from app.job_figures import took_words
 from app.job_words import JobLine, standing, state_words
 from app.run_words import cost_words, when_words
 from app.safe_text import one_line
-from app.widgets.paged_table import Column
+from app.widgets.columns import Column
 
 _ROOM_FOR_ALL = 120
 _ROOM_FOR_KIND = 100

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from textual import events
@@ -18,31 +17,15 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from app.widgets.columns import GAP, Column, cell, fit
+
 Row = TypeVar("Row")
 Row_co = TypeVar("Row_co", covariant=True)
 
 PAGE = 100
 _MOST_PAGES = 12
 _MOST_STRIPS = 600
-_GAP = 2
 _GUTTER = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Column(Generic[Row]):
-    """``draw`` gives a row's cell: text that may be shown, which the table cuts to the width.
-
-    ``width`` is in cells, the least for a ``flexible`` column, which gets that share of what is left over.
-    Where room is short, the column with the highest ``drop`` goes first; those with 0 stay.
-    """
-
-    name: str
-    title: str
-    width: int
-    draw: Callable[[Row], Content | str]
-    flexible: int = 0
-    right: bool = False
-    drop: int = 0
 
 
 class Source(Protocol[Row_co]):
@@ -57,20 +40,6 @@ class Source(Protocol[Row_co]):
     async def find(self, key: Hashable) -> int | None:
         """Return the index of the row with this key, or None if it is not among them."""
         ...
-
-
-def fit(columns: Iterable[Column[Row]], width: int) -> list[tuple[Column[Row], int]]:
-    """Return the columns there is room for, each with its width in cells."""
-    kept = list(columns)
-    needed = sum(column.width for column in kept) + _GAP * (len(kept) - 1)
-    while needed > width and any(column.drop for column in kept):
-        gone = max(kept, key=lambda column: column.drop)
-        kept.remove(gone)
-        needed -= gone.width + _GAP
-    spare = max(width - needed, 0)
-    shares = sum(column.flexible for column in kept)
-    widths = [column.width + (spare * column.flexible // shares if shares else 0) for column in kept]
-    return list(zip(kept, widths, strict=True))
 
 
 class PagedTable(ScrollView, Generic[Row], can_focus=True):
@@ -408,10 +377,10 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         name, descending = self._sort
         mark = " ▾" if descending else " ▴"
         titles = [
-            _cell(column.title + (mark if column.name == name else ""), width, column.right)
+            cell(column.title + (mark if column.name == name else ""), width, column.right)
             for column, width in self._fitted
         ]
-        line = Content.assemble(" " * _GUTTER, Content(" " * _GAP).join(titles))
+        line = Content.assemble(" " * _GUTTER, Content(" " * GAP).join(titles))
         return line.stylize_before("bold $text-muted")
 
     def _line(self, index: int) -> Content:
@@ -419,12 +388,12 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         chosen = index == self.cursor
         if row is None:
             return self._coloured(Content.styled("▌ ⋯" if chosen else "  ⋯", "$text-muted"), chosen)
-        cells = [_cell(column.draw(row), width, column.right) for column, width in self._fitted]
+        cells = [cell(column.draw(row), width, column.right) for column, width in self._fitted]
         mark = self._marks.get(self._key(row), " ")
         line = Content.assemble(
             ("▌" if chosen else " ", "$text-primary"),
             (mark, "bold $text-accent"),
-            Content(" " * _GAP).join(cells),
+            Content(" " * GAP).join(cells),
         )
         return self._coloured(line, chosen)
 
@@ -451,15 +420,7 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
 
     def _column_at(self, x: int) -> Column[Row] | None:
         for column, width in self._fitted:
-            if 0 <= x < width + _GAP:
+            if 0 <= x < width + GAP:
                 return column
-            x -= width + _GAP
+            x -= width + GAP
         return None
-
-
-def _cell(value: Content | str, width: int, right: bool) -> Content:
-    content = Content(value) if isinstance(value, str) else value
-    if not right:
-        return content.truncate(width, ellipsis=True, pad=True)
-    content = content.truncate(width, ellipsis=True)
-    return content.pad_left(max(width - content.cell_length, 0))

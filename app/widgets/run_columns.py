@@ -17,7 +17,7 @@ from app.run_words import (
     when_words,
 )
 from app.safe_text import one_line
-from app.widgets.paged_table import Column
+from app.widgets.columns import Column
 from engine.tracker.run_records import RunSummary, Sort
 
 SORTS = {

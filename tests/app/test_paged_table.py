@@ -10,7 +10,8 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from app.widgets.paged_table import PAGE, Column, PagedTable, fit
+from app.widgets.columns import Column, fit
+from app.widgets.paged_table import PAGE, PagedTable
 from tests.app.test_probe import shown, until
 
 COLUMNS: list[Column[int]] = [
