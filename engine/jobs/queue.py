@@ -389,16 +389,16 @@ def _kind_of(connection: Connection, run_id: int) -> str:
 
 def _requeue(connection: Connection, run_id: int, attempt: int) -> None:
     """Queue a job again, and those that were skipped because they need it."""
-    left = [(run_id, attempt)]
+    left = [run_id]
     while left:
-        run_id, attempt = left.pop()
-        anew = {"attempt": attempt, "cancel": None, "reason": ""}
-        change(connection, run_id, Queued(), run={"started_at": None, "ended_at": None}, job=anew)
-        forget_progress(connection, run_id)
-        for waiting in connection.execute(_SKIPPED_FOR, {"run": run_id}).scalars().all():
-            state, its_attempt = stored_state(connection, waiting)
-            if isinstance(state, Skipped):
-                left.append((waiting, its_attempt))
+        each = left.pop()
+        state, its_attempt = stored_state(connection, each)
+        if isinstance(state, Queued):
+            continue  # by another of its needs, it is back already
+        anew = {"attempt": attempt if each == run_id else its_attempt, "cancel": None, "reason": ""}
+        change(connection, each, Queued(), run={"started_at": None, "ended_at": None}, job=anew)
+        forget_progress(connection, each)
+        left += connection.execute(_SKIPPED_FOR, {"run": each}).scalars().all()
 
 
 def _with_words(query: Any, words: Sequence[str]) -> Any:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 
-from app.job_words import JobLine, standing
 from app.screens.compare import CompareScreen
 from app.screens.confirm import ConfirmScreen
 from app.screens.experiments import ExperimentsScreen
@@ -24,41 +20,13 @@ from app.screens.groups import GroupsScreen
 from app.screens.jobs import JobsScreen
 from app.screens.new_job import NewJobScreen
 from engine.jobs import scheduler
-from engine.jobs.records import JobSpec, JobSummary
-from engine.jobs.states import (
-    Cancelling,
-    Failed,
-    JobState,
-    Killed,
-    Lost,
-    Paused,
-    Queued,
-    Running,
-    Skipped,
-    Starting,
-    Succeeded,
-)
+from engine.jobs.records import JobSpec
 from tests.app.hostile import HOSTILE
 from tests.app.test_probe import opened, shown, until
 from tests.engine.jobs.conftest import Workshop
 
 WIDE, SMALL = (160, 48), (80, 24)
 LONG = 30.0
-
-TELLING = """
-import json, os, time
-file = open(os.environ["WIZARD101_EVENTS"], "a", buffering=1)
-def tell(**event):
-    print(json.dumps(event), file=file)
-for step in range(10_000):
-    tell(event="progress", done=step % 100, total=100, unit="steps", at_ms=step * 50.0)
-    tell(event="metric", name="loss", value=1 / (step + 1), step=step)
-    tell(event="metric", name="rate", value=float(VALUE), step=step)
-    if step % 5 == 0:
-        tell(event="log", message=f"told step {step}", at_ms=step * 50.0)
-        print("printed step", step, flush=True)
-    time.sleep(0.05)
-"""
 
 
 @asynccontextmanager
@@ -121,97 +89,6 @@ async def test_the_queue_moves_by_itself(workshop: Workshop) -> None:
         await sees(pilot, "✔ succeeded", "under way 0", "waiting 0")
         await choose(pilot, screen, first)
         await sees(pilot, "[Log]", "\n one", "\n two", "\n three")
-
-
-@pytest.mark.parametrize("size", [SMALL, WIDE])
-async def test_progress_log_told_and_curve_are_live(workshop: Workshop, size: tuple[int, int]) -> None:
-    job_id = workshop.python(TELLING.replace("VALUE", "step"), name="training")
-    async with jobs_pane(workshop, size) as (pilot, screen):
-        await choose(pilot, screen, job_id)
-        await sees(pilot, "▶ running", " %", "/s", "left")
-        await pilot.press("l")
-        await sees(pilot, "[Log]", "printed step 10", "following")
-        await pilot.press("t")
-        await sees(pilot, "[Told]", "told step 10")
-        before = shown(screen)
-        await until(pilot, lambda: shown(screen) != before, LONG)
-        if size == SMALL:
-            await pilot.press("c")
-            await sees(pilot, "[Curve]")
-        await sees(pilot, "loss  0.")
-        await pilot.press("m")
-        await until(pilot, lambda: screen.panel.view and screen.panel.view.run.metric == "rate", LONG)
-        await pilot.press("d")
-        await sees(pilot, "[Details]", "group", "default")
-        await pilot.press("escape")
-        assert screen.table.has_focus
-        await until(pilot, lambda: screen.line and (screen.line.job.done or 0) > 20, LONG)
-        workshop.jobs.cancel(job_id)
-        await sees(pilot, "■ cancelled")
-
-
-def tell(workshop: Workshop, job_id: int, numbers: range) -> None:
-    """Have a job told that many things, all at once."""
-    with workshop.tracker.database.writing() as connection:
-        for number in numbers:
-            body = json.dumps({"event": "log", "level": "info", "message": f"told {number:05d}"})
-            connection.exec_driver_sql(
-                "INSERT INTO run_event (run_id, seq, at_ms, body) VALUES (?, ?, 0, ?)",
-                (job_id, 1000 + 2 * number, body),
-            )
-
-
-@pytest.mark.parametrize("in_sight", [True, False])
-async def test_of_what_is_told_in_a_flood_the_last_is_kept_and_gaps_are_said(
-    workshop: Workshop, in_sight: bool
-) -> None:
-    job_id = workshop.shell("true")
-    workshop.until(job_id)
-    tell(workshop, job_id, range(100))
-    async with jobs_pane(workshop) as (pilot, screen):
-        await choose(pilot, screen, job_id)
-        if in_sight:
-            await pilot.press("t")
-
-        async def told(last: int) -> list[str]:
-            view = screen.panel.told
-            await until(
-                pilot, lambda: view._paragraphs and view._paragraphs[-1].plain.endswith(f"{last:05d}"), LONG
-            )
-            return [paragraph.plain.strip() for paragraph in view._paragraphs]
-
-        gap = f"… more was told here: wizard101 jobs logs {job_id} --events"
-        assert gap not in await told(99)
-        tell(workshop, job_id, range(100, 400))
-        screen.look_anew()
-        assert gap not in await told(399)
-        tell(workshop, job_id, range(400, 701))
-        screen.look_anew()
-        lines = await told(700)
-        assert lines[lines.index("told 00399") :][:3] == ["told 00399", gap, "told 00401"]
-        for first in range(1_000, 5_800, 600):
-            tell(workshop, job_id, range(first, first + 600))
-            screen.look_anew()
-            lines = await told(first + 599)
-        assert len(lines) == 2_001
-        assert lines[0] == gap
-        if not in_sight:
-            await pilot.press("t")
-        await sees(pilot, "told 05799")
-        await pilot.press("home")
-        await sees(pilot, gap)
-
-
-async def test_a_long_past_is_said_to_be_left_out(workshop: Workshop) -> None:
-    job_id = workshop.shell("true")
-    workshop.until(job_id)
-    tell(workshop, job_id, range(1_000))
-    async with jobs_pane(workshop, SMALL) as (pilot, screen):
-        await choose(pilot, screen, job_id)
-        await pilot.press("t")
-        await sees(pilot, "told 00999")
-        await pilot.press("home")
-        await sees(pilot, f"… more was told here: wizard101 jobs logs {job_id} --events", "told 00700")
 
 
 async def test_pause_and_go_on_by_one_key(workshop: Workshop) -> None:
@@ -358,62 +235,6 @@ async def test_the_older_jobs_come_as_one_scrolls(workshop: Workshop) -> None:
         await until(pilot, lambda: screen.line and screen.line.job.id == first + 1, LONG)
 
 
-async def test_the_views_go_round_and_take_the_keys(workshop: Workshop) -> None:
-    job_id = workshop.shell("sh", "-c", "seq 1 500")
-    workshop.until(job_id)
-    async with jobs_pane(workshop, SMALL) as (pilot, screen):
-        await choose(pilot, screen, job_id)
-        for part in ("log", "told", "details", "curve", "queue"):
-            await pilot.press("tab")
-            assert screen.part == part
-        await pilot.press("shift+tab", "shift+tab")
-        assert screen.part == "details"
-        await pilot.press("enter")
-        await sees(pilot, "500", "its end")
-        await pilot.press("home")
-        await sees(pilot, "1\n", "2\n", "%")
-        await pilot.press("f")
-        await sees(pilot, "500", "its end")
-        await pilot.resize_terminal(*WIDE)
-        await sees(pilot, "How it stands", "500")
-        await pilot.press("z")
-        await until(pilot, lambda: "How it stands" not in shown(screen))
-        await pilot.press("escape")
-        await sees(pilot, "How it stands")
-
-
-async def test_the_log_has_the_keys_where_enlarging_shows_it(workshop: Workshop) -> None:
-    job_id = workshop.shell("seq", "1", "500")
-    workshop.until(job_id)
-    async with jobs_pane(workshop, SMALL) as (pilot, screen):
-        await choose(pilot, screen, job_id)
-        await pilot.press("c")
-        await sees(pilot, "[Curve]")
-        await pilot.resize_terminal(*WIDE)
-        await sees(pilot, "[Log]", "500")
-        await pilot.press("pageup")
-        await sees(pilot, "% of")
-        assert screen.panel.output.has_focus
-
-
-async def test_details_go_on_while_a_job_reports_nothing(workshop: Workshop) -> None:
-    job_id = workshop.shell("sleep", "60")
-    workshop.until(job_id, "running")
-    async with jobs_pane(workshop, SMALL) as (pilot, screen):
-        await choose(pilot, screen, job_id)
-        await pilot.press("d")
-
-        def took() -> str:
-            return next((line for line in shown(screen).split("\n") if line.strip().startswith("took")), "")
-
-        await until(pilot, took, LONG)
-        before = took()
-        await until(pilot, lambda: took() not in ("", before))
-        screen.panel.details.scroll_to(y=2, animate=False)
-        await pilot.pause(1.2)
-        assert screen.panel.details.scroll_y == 2
-
-
 @pytest.mark.parametrize("size", [SMALL, WIDE])
 async def test_a_notification_hides_neither_how_a_job_stands_nor_what_it_would_take(
     workshop: Workshop, size: tuple[int, int]
@@ -444,27 +265,6 @@ async def test_a_lost_job_is_plainly_said_and_retried(workshop: Workshop) -> Non
         )
         await pilot.press("r")
         await in_state(pilot, screen, job_id, "running")
-
-
-async def test_warnings_stalled_diverged_and_skipped_lines(workshop: Workshop) -> None:
-    job_id = workshop.python(TELLING.replace("VALUE", "'nan'").replace("10_000", "3") + "\ntime.sleep(60)")
-    workshop.until(job_id, "running")
-    with workshop.jobs.folder(job_id).events.open("ab") as file:
-        file.write(b"this is no event\n")
-    async with jobs_pane(workshop) as (pilot, screen):
-        await choose(pilot, screen, job_id)
-        await sees(pilot, "! rate is not a number", "! 1 lines of its event file are no events")
-        old = time.time() - 150
-        with workshop.tracker.database.writing() as connection:
-            began = datetime.now(UTC) - timedelta(seconds=200)
-            connection.exec_driver_sql(
-                "UPDATE run SET started_at = ? WHERE id = ?",
-                (began.replace(tzinfo=None).isoformat(" "), job_id),
-            )
-        for path in (workshop.jobs.folder(job_id).events, workshop.jobs.folder(job_id).output):
-            if path.exists():
-                os.utime(path, (old, old))
-        await sees(pilot, "! stalled for 2 min: no event, no output")
 
 
 async def test_out_of_sight_nothing_is_asked_and_jobs_go_on(workshop: Workshop) -> None:
@@ -577,54 +377,3 @@ async def test_every_verb_is_in_the_palette_and_says_why_it_cannot_be_used(works
         await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
         await pilot.press(*"cancel the job")
         await sees(pilot, "Cancel the job", "It is over already: succeeded.")
-
-
-STATES: tuple[JobState, ...] = (
-    Queued(),
-    Starting(),
-    Running(),
-    Paused(),
-    Cancelling(keep=True),
-    Cancelling(keep=False),
-    Succeeded(),
-    Failed(3),
-    Killed(9),
-    Lost(),
-    Skipped("It needs job 1, which is failed."),
-)
-
-
-@pytest.mark.parametrize("state", STATES, ids=lambda state: state.name)
-@pytest.mark.parametrize("done", [None, 0, 50, 200])
-def test_how_a_job_stands_is_told_whatever_is_known_of_it(state: JobState, done: int | None) -> None:
-    now = datetime.now(UTC)
-    for total, rate, text in ((None, None, ""), (100, 0.001, "x"), (100, 12.3, HOSTILE["bidi_override"])):
-        job = JobSummary(
-            id=1,
-            name=text,
-            kind=text,
-            state=state,
-            experiment=text,
-            group=text,
-            priority=0,
-            accelerators=1,
-            attempt=1,
-            needs=(),
-            created_at=now,
-            started_at=now if state.active else None,
-            ended_at=now if state.over else None,
-            phase=text,
-            done=done,
-            total=total,
-            unit=text,
-            rate=rate,
-            cost_usd=None,
-            cancel=None,
-            reason=text,
-            skipped_lines=0,
-            retry_of=None,
-        )
-        for roomy in (False, True):
-            told = standing(JobLine(job, "It waits.", ("odd",)), 8, now, roomy=roomy).plain
-            assert told.isprintable()
-            assert "! odd" in told

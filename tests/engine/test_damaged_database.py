@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from engine.tracker import TrackerError, damage, database, open_tracker
 from engine.tracker.database import Database
 from engine.tracker.records import Damaged, Replaced
 from engine.tracker.watch import Watch
+from tests.engine.together import run_together
 from tests.engine.tracking import judged
 
 
@@ -275,25 +275,8 @@ with open_tracker(Path(sys.argv[1])) as tracker:
 def test_many_who_meet_damage_move_it_aside_once_and_lose_nothing(tmp_path: Path) -> None:
     path = filled(tmp_path / "wizard.db")
     overwrite_at(100, 3900)(path)
-    opening = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPENS_AND_SAVES, str(path), f"from {number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(6)
-    ]
-    for process in opening:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in opening:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in opening:
-        process.communicate(timeout=100)
-    assert [process.returncode for process in opening] == [0] * 6
+    commands = [[sys.executable, "-c", OPENS_AND_SAVES, str(path), f"from {number}"] for number in range(6)]
+    assert [code for code, _ in run_together(commands)] == [0] * 6
     assert len(damage.damaged_files(path)) == 1
     with open_tracker(path) as tracker:
         assert {probe.excerpt for probe in tracker.probes()} == {f"from {number}" for number in range(6)}

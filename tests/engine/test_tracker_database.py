@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -22,6 +21,7 @@ from sqlmodel import SQLModel
 from engine.cases import Case
 from engine.tracker import TrackerError, damage, database, migrations, open_tracker
 from engine.tracker.seed import history
+from tests.engine.together import run_together
 from tests.engine.tracking import judged
 
 
@@ -336,25 +336,8 @@ for number in range(count):
 
 def test_processes_that_create_and_write_at_once_never_meet_a_lock(tmp_path: Path) -> None:
     path = tmp_path / "wizard.db"
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), f"writer{name}", "60"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in range(4)
-    ]
-    for writer in writers:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    results = [(writer.communicate(timeout=100)[1], writer.returncode) for writer in writers]
-    assert results == [("", 0)] * 4
+    commands = [[sys.executable, "-c", WRITER, str(path), f"writer{name}", "60"] for name in range(4)]
+    assert run_together(commands) == [(0, "")] * 4
     with open_tracker(path) as tracker:
         assert tracker.runs.count() == sum(len(experiment.runs) for experiment in history())
         assert tracker.count() == 240
