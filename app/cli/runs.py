@@ -35,8 +35,8 @@ FilterWords = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[FILTER]...",
-        help="Words of name, kind, experiment or tags; or kind:, status:, origin:, exp:, tag: and a value, "
-        "in which a hyphen stands for a blank.",
+        help="Words of name, kind, experiment or tags, or a number; or kind:, status:, origin:, exp:, tag: "
+        "and a value, in which a hyphen stands for a blank.",
     ),
 ]
 
