@@ -43,6 +43,14 @@ class Completion(StrEnum):
     COMPLIANCE = "compliance"
 
 
+class Task(StrEnum):
+    """What a GuardReasoner model is asked of a case (arXiv 2501.18492, section 3), in its order."""
+
+    REQUEST = "request"
+    COMPLETION = "completion"
+    RESPONSE = "response"
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A user's request and, optionally, an assistant's response to it."""
@@ -59,7 +67,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The three GuardReasoner tasks (arXiv 2501.18492, section 3). None: the guard does not say."""
+    """The labels of the three tasks. None: the guard does not say."""
 
     request: Harm | None = None
     completion: Completion | None = None
@@ -97,10 +105,28 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The judgement of a case.
+class TaskFinding:
+    """What a guard that does the three tasks says of one of them.
 
-    ``score`` is the highest policy score, in [0, 1], or None. ``latency_ms`` is wall time in milliseconds.
+    ``label`` is a `Harm` or `Completion` value; None where the case does not define the task, or where
+    the guard gave no label, which ``status`` tells apart: it is ``OK`` only for the former. ``score`` is
+    the probability, in [0, 1], of the task's positive class (harmful, refusal), or None where the guard has
+    no evidence to compute one from.
+    """
+
+    task: Task
+    label: str | None
+    score: float | None = None
+    status: Status = Status.OK
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of a case: ``policies`` or ``tasks`` say what it rests on.
+
+    ``score`` is the highest policy score, or that of the task that decides, in [0, 1], or None.
+    ``latency_ms`` is wall time in milliseconds.
 
     Raises:
         ValueError: on an ``ALLOW`` that is not backed by a clean judgement of every policy. A failure
@@ -113,6 +139,7 @@ class Verdict:
     labels: Labels = Labels()
     score: float | None = None
     policies: tuple[Finding, ...] = ()
+    tasks: tuple[TaskFinding, ...] = ()
     model: str | None = None
     usage: Usage = Usage()
     latency_ms: float = 0.0
@@ -123,5 +150,7 @@ class Verdict:
         clean = self.status is Status.OK
         for finding in self.policies:
             clean = clean and finding.violation is False and finding.status is Status.OK
+        for task in self.tasks:
+            clean = clean and task.status is Status.OK
         if not clean:
-            raise ValueError("a verdict may allow only what every policy judged, and none found violating")
+            raise ValueError("a verdict may allow only what all judged, and none found violating")

@@ -19,7 +19,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Union
 
-from engine.cases import Finding, Status, Usage, Verdict
+from engine.cases import Finding, Status, TaskFinding, Usage, Verdict
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -120,10 +120,54 @@ class StepFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelParsed(Event):
-    """A task's label is known. ``task`` is "request", "completion" or "response"."""
+    """A task's label as it stands: a later one for the same task takes its place.
+
+    ``task`` is a `Task` value. ``label`` is None where the model states that the task does not apply, or
+    takes an earlier label back by beginning its answers anew.
+    """
 
     task: str
     label: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted(Event):
+    """A model has begun a step of its reasoning; the deltas that follow in this lane are its text.
+
+    ``step`` is the number that the model gave it; None where it gave none, as for a conclusion.
+    """
+
+    lane: str
+    step: int | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatFault(Event):
+    """A model's output departs from the format asked for.
+
+    ``text`` is the span at fault, ``start`` and ``end`` are its place in the whole output, in code
+    points; where something is missing the span is empty, at the place where that was known.
+    """
+
+    message: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFinished(Event):
+    """The whole text that a model wrote for a case, exactly as it came."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFinished(Event):
+    """One task has its final label, or is known to have none."""
+
+    finding: TaskFinding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +284,11 @@ _TAGS: dict[str, type[Event]] = {
     "reasoning_delta": ReasoningDelta,
     "answer_delta": AnswerDelta,
     "step_finished": StepFinished,
+    "step_started": StepStarted,
     "label_parsed": LabelParsed,
+    "format_fault": FormatFault,
+    "output_finished": OutputFinished,
+    "task_finished": TaskFinished,
     "policy_finished": PolicyFinished,
     "usage": UsageReported,
     "verdict": VerdictReached,

@@ -27,9 +27,9 @@ class Effort(StrEnum):
 class ChatRequest:
     """One instruction and one content, to be answered greedily unless ``temperature`` says otherwise.
 
-    ``system`` holds the policy and comes first, so that a back end can keep its prefix; ``user`` holds
-    what is judged. ``max_tokens`` bounds reasoning and answer together. ``top_logprobs``: alternatives
-    asked for per answer token, 0 for none.
+    ``system`` holds the policy and comes first, so that a back end can keep its prefix; "" sends none.
+    ``user`` holds what is judged. ``max_tokens`` bounds reasoning and answer together. ``top_logprobs``:
+    alternatives asked for per answer token, 0 for none.
     """
 
     system: str
@@ -39,6 +39,28 @@ class ChatRequest:
     seed: int = 0
     effort: Effort = Effort.MEDIUM
     top_logprobs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest:
+    """A text to be carried on as it is, without a chat template, greedily unless told otherwise.
+
+    The back end's tokenizer puts its beginning-of-text token before it, where it has one. The prompt is
+    ``prefix + rest``: ``prefix`` is what many requests share, so that a back end can keep it; it may be
+    "". ``top_logprobs``: alternatives asked for per token, 0 for none.
+    """
+
+    prefix: str
+    rest: str
+    max_tokens: int = 2048
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    top_logprobs: int = 0
+
+    @property
+    def prompt(self) -> str:
+        return self.prefix + self.rest
 
 
 @dataclass(frozen=True, slots=True)
