@@ -76,15 +76,21 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written by a model. Zero for guards without one."""
+    """Tokens read and written by a model. Zero for guards without one.
+
+    ``cached_tokens`` are those of the prompt that the back end had kept from an earlier one and did not
+    compute again; 0 also where it does not say.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
         )
 
 

@@ -1,8 +1,8 @@
 """The contract between guards and the things that write text.
 
-A model turns one `ChatRequest` into a stream of chunks. Back ends differ in what they can say (only
-some separate reasoning from the answer, only some give log-probabilities); the chunk types say what
-there is, and nothing is made up where there is nothing.
+A model turns one `ChatRequest` or `CompletionRequest` into a stream of chunks. Back ends differ in what
+they can say (only some separate reasoning from the answer, only some give log-probabilities); the chunk
+types say what there is, and nothing is made up where there is nothing.
 """
 
 from __future__ import annotations
@@ -151,6 +151,10 @@ class Model(Protocol):
         Raises:
             ModelError: and its subclasses, for everything a back end or a network can do.
         """
+        ...
+
+    def complete(self, request: CompletionRequest) -> AsyncIterator[Chunk]:
+        """Stream the continuation of a text, as `AnswerChunk`s; in all else like `chat`."""
         ...
 
     async def check(self) -> Reachability:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     FinishChunk,
     FinishReason,
     ModelError,
@@ -73,10 +73,10 @@ class _Reply(_Line):
     tokens_per_second: float | None = Field(default=None, gt=0)
     steps: list[_Step]
 
-    def fits(self, request: ChatRequest) -> bool:
+    def fits(self, system: str, user: str) -> bool:
         if isinstance(self.match, _Match):
-            return self.match.system in request.system and self.match.user in request.user
-        return self.match in request.system or self.match in request.user
+            return self.match.system in system and self.match.user in user
+        return self.match in system or self.match in user
 
 
 _reply = TypeAdapter(_Reply)
@@ -99,9 +99,9 @@ class FakeModel:
     """Replays the script in ``path``.
 
     A request gets the first reply of the file whose ``match`` occurs in its system or user text (or
-    ``{"system": .., "user": ..}`` in both, or that has none). Replies with the same ``match`` come in
-    turn and begin anew after the last: six lanes that differ in their system text never disturb each
-    other. Tokens are words here.
+    ``{"system": .., "user": ..}`` in both, or that has none); of a raw completion the prompt is both.
+    Replies with the same ``match`` come in turn and begin anew after the last: six lanes that differ in
+    their system text never disturb each other. Tokens are words here.
 
     Raises:
         ModelError: where the script is missing or breaks its format, naming the line.
@@ -115,14 +115,19 @@ class FakeModel:
         for reply in _read(path):
             self._groups.setdefault(repr(reply.match), _Group([])).replies.append(reply)
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        async with aclosing(paced(self._play(request), self._patience, self.spec)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        return paced(self._play(request), self._patience, self.spec)
 
-    async def _play(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        reply = self._choose(request)
-        prompt = len(f"{request.system} {request.user}".split())
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        return paced(self._play(request), self._patience, self.spec)
+
+    async def _play(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        if isinstance(request, ChatRequest):
+            reply = self._choose(request.system, request.user)
+            prompt = len(f"{request.system} {request.user}".split())
+        else:
+            reply = self._choose(request.prompt, request.prompt)
+            prompt = len(request.prompt.split())
         pause = 1 / reply.tokens_per_second if reply.tokens_per_second else 0.0
         written = 0
         for step in reply.steps:
@@ -140,13 +145,15 @@ class FakeModel:
                     yield FinishChunk(FinishReason.LENGTH, Usage(prompt, written))
                     return
                 await asyncio.sleep(pause)
+                if isinstance(request, CompletionRequest) and isinstance(chunk, ReasoningChunk):
+                    chunk = AnswerChunk(chunk.text)
                 yield chunk
                 written += 1
         yield FinishChunk(FinishReason.STOP, Usage(prompt, written))
 
-    def _choose(self, request: ChatRequest) -> _Reply:
+    def _choose(self, system: str, user: str) -> _Reply:
         for group in self._groups.values():
-            if group.replies[0].fits(request):
+            if group.replies[0].fits(system, user):
                 return group.next()
         raise ModelError(f"{self.spec} has no reply to this request", "add a line without `match`")
 

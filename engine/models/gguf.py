@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import struct
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     FinishChunk,
     FinishReason,
     ModelError,
@@ -24,9 +25,20 @@ from engine.models.base import (
     Reachability,
     ReasoningChunk,
 )
-from engine.models.llama_process import LlamaProcess
+from engine.models.llama_process import Kind, LlamaProcess
 from engine.models.slots import SlotTable
-from engine.models.streaming import Fields, Patience, is_overflow, paced, sendable, short, token_logprobs
+from engine.models.streaming import (
+    Fields,
+    Patience,
+    completion_chunks,
+    is_overflow,
+    messages,
+    paced,
+    sendable,
+    short,
+    token_logprobs,
+    usage_of,
+)
 
 MISSING_HINT = "pip install 'wizard101[local]'"
 
@@ -62,15 +74,19 @@ class GgufModel:
         self._starting = asyncio.Lock()
         self._closed = False
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        async with aclosing(paced(self._stream(request), self._patience, self._path.name)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        stream = self._stream("chat", request.system, _chat_body(request))
+        return paced(stream, self._patience, self._path.name)
 
-    async def _stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        stream = self._stream("completion", request.prefix, _completion_body(request))
+        return paced(stream, self._patience, self._path.name)
+
+    async def _stream(self, kind: Kind, shared: str, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+        """Send ``body`` to the slot that last had a text which began with ``shared``."""
         process = await self._loaded()
         table = self._table
-        slot = await table.take(hashlib.sha256(sendable(request.system).encode("utf-8")).digest())
+        slot = await table.take(hashlib.sha256(sendable(shared).encode("utf-8")).digest())
         replies: asyncio.Queue[object | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -81,7 +97,7 @@ class GgufModel:
                 loop.call_soon_threadsafe(replies.put_nowait, part)
 
         try:
-            number = process.chat(self._body(request, slot), on_reply)
+            number = process.ask(kind, body | {"id_slot": slot}, on_reply)
         except ModelError:
             table.give(slot)
             raise
@@ -93,39 +109,17 @@ class GgufModel:
                 if "error" in part:
                     raise self._failure(part.inner("error").text("message"))
                 for choice in part.inners("choices"):
-                    for chunk in _chunks(choice):
+                    for chunk in _chunks(choice) if kind == "chat" else completion_chunks(choice):
                         yield chunk
                     if reason := choice.text("finish_reason"):
                         finish = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
                 if "usage" in part:
-                    counts = part.inner("usage")
-                    usage = Usage(counts.count("prompt_tokens"), counts.count("completion_tokens"))
+                    usage = usage_of(part.inner("usage"))
         finally:
             process.cancel(number)
         if finish is None or usage is None:
             raise ModelError(f"{self._path.name} cut the answer off")
         yield FinishChunk(finish, usage)
-
-    def _body(self, request: ChatRequest, slot: int) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "messages": [
-                {"role": "system", "content": sendable(request.system)},
-                {"role": "user", "content": sendable(request.user)},
-            ],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "return_progress": True,
-            "cache_prompt": True,
-            "id_slot": slot,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-            "chat_template_kwargs": {"reasoning_effort": request.effort.value},
-        }
-        if request.top_logprobs:
-            body["logprobs"] = True
-            body["top_logprobs"] = request.top_logprobs
-        return body
 
     def _failure(self, said: str) -> ModelError:
         if is_overflow(said):
@@ -191,6 +185,41 @@ def inspect(path: Path) -> None:
 def _find_library() -> None:
     if find_spec("xllamacpp") is None:
         raise ModelUnreachable("GGUF models need xllamacpp, which is not installed", MISSING_HINT)
+
+
+_BODY: dict[str, Any] = {
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "return_progress": True,
+    "cache_prompt": True,
+}
+
+
+def _chat_body(request: ChatRequest) -> dict[str, Any]:
+    body: dict[str, Any] = _BODY | {
+        "messages": messages(request),
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+        "chat_template_kwargs": {"reasoning_effort": request.effort.value},
+    }
+    if request.top_logprobs:
+        body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+    return body
+
+
+def _completion_body(request: CompletionRequest) -> dict[str, Any]:
+    """Sample from the distribution as asked, without the cuts that llama.cpp makes unless told."""
+    return _BODY | {
+        "prompt": sendable(request.prompt),
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": 0,
+        "min_p": 0.0,
+        "seed": request.seed,
+        "logprobs": request.top_logprobs,
+    }
 
 
 def _chunks(choice: Fields) -> list[Chunk]:

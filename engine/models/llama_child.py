@@ -1,8 +1,9 @@
 """The process that llama.cpp runs in: ``python -m engine.models.llama_child``, started by `llama_process`.
 
-JSON lines. In: ``{"load": settings}`` first, then ``{"id": n, "chat": body}`` and ``{"id": n,
-"cancel": true}``; the end of the input ends the process. Out: ``{"loaded": true}`` or ``{"failed":
-why}``, then for each chat ``{"id": n, "part": reply}`` and last ``{"id": n, "end": true}``.
+JSON lines. In: ``{"load": settings}`` first, then ``{"id": n, "chat": body}`` or ``{"id": n,
+"completion": body}`` and ``{"id": n, "cancel": true}``; the end of the input ends the process. Out:
+``{"loaded": true}`` or ``{"failed": why}``, then for each request ``{"id": n, "part": reply}`` and last
+``{"id": n, "end": true}``.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class Child:
             if "load" in command:
                 server = self._load(command["load"])
             elif "chat" in command:
-                self._cancelled[command["id"]] = threading.Event()
-                arguments = (server, command["id"], command["chat"])
-                threading.Thread(target=self._chat, args=arguments, daemon=True).start()
+                self._start(server.handle_chat_completions, command["id"], command["chat"])
+            elif "completion" in command:
+                self._start(server.handle_completions, command["id"], command["completion"])
             elif cancelled := self._cancelled.get(command["id"]):
                 cancelled.set()
         os._exit(0)  # the kernel frees it all; llama.cpp's own way out waits for what is being decoded
@@ -56,7 +57,11 @@ class Child:
         self._say({"loaded": True})
         return server
 
-    def _chat(self, server: Any, number: int, body: dict[str, Any]) -> None:
+    def _start(self, handler: Any, number: int, body: dict[str, Any]) -> None:
+        self._cancelled[number] = threading.Event()
+        threading.Thread(target=self._answer, args=(handler, number, body), daemon=True).start()
+
+    def _answer(self, handler: Any, number: int, body: dict[str, Any]) -> None:
         cancelled = self._cancelled[number]
 
         def reply(part: object) -> bool:
@@ -65,7 +70,7 @@ class Child:
             return cancelled.is_set()
 
         try:
-            server.handle_chat_completions(body, reply)
+            handler(body, reply)
         except Exception as error:  # whatever the library throws must reach who waits
             self._say({"id": number, "part": {"error": {"message": str(error)}}})
         del self._cancelled[number]

@@ -18,12 +18,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import engine
 from engine.models.base import ModelError
 
 CLOSE_SECONDS = 2.0
+
+Kind = Literal["chat", "completion"]
 
 OnReply = Callable[[dict[str, Any] | None], None]
 """Called in the reader's thread with each part of an answer, and with None when there is no more."""
@@ -61,14 +63,14 @@ class LlamaProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def chat(self, body: dict[str, Any], on_reply: OnReply) -> int:
-        """Start an answer and return its number."""
+    def ask(self, kind: Kind, body: dict[str, Any], on_reply: OnReply) -> int:
+        """Start an answer or a completion and return its number."""
         number = next(self._numbers)
         with self._lock:
             if self._ended:
                 raise self._gone()
             self._listeners[number] = on_reply
-        self._send({"id": number, "chat": body})
+        self._send({"id": number, kind: body})
         return number
 
     def cancel(self, number: int) -> None:

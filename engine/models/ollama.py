@@ -17,6 +17,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     FinishChunk,
     FinishReason,
     ModelError,
@@ -34,6 +35,7 @@ from engine.models.streaming import (
     is_loopback,
     is_overflow,
     lines,
+    messages,
     paced,
     sendable,
     server_address,
@@ -55,10 +57,10 @@ class Refused(Exception):
 
 
 class OllamaClient(ollama.AsyncClient):
-    """Ollama's client (host from OLLAMA_HOST, its headers), plus one way to chat that it does not offer.
+    """Ollama's client (host from OLLAMA_HOST, its headers), plus a way to stream that it does not offer.
 
-    Its own ``chat`` cannot send ``truncate`` and ``shift``, without which a server silently drops what
-    does not fit, and cuts the stream at every U+0085 that a model writes.
+    Its own methods cannot send ``truncate`` and ``shift``, without which a server silently drops what
+    does not fit, and cut the stream at every U+0085 that a model writes.
     """
 
     def __init__(self, host: str | None = None) -> None:
@@ -81,14 +83,14 @@ class OllamaClient(ollama.AsyncClient):
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def chat_lines(self, body: dict[str, Any], who: str) -> AsyncGenerator[str, None]:
-        """Send one streaming chat and yield the lines of the reply, once the server accepts it.
+    async def stream(self, path: str, body: dict[str, Any], who: str) -> AsyncGenerator[str, None]:
+        """Send one streaming request and yield the lines of the reply, once the server accepts it.
 
         Raises:
             Refused: where it does not.
         """
         headers = {"Accept-Encoding": "identity"}
-        async with self._client.stream("POST", "/api/chat", json=body, headers=headers) as response:
+        async with self._client.stream("POST", path, json=body, headers=headers) as response:
             if response.status_code != httpx.codes.OK:
                 async with aclosing(lines(response, who)) as received:
                     raise Refused(response.status_code, _words(await anext(received, "")))
@@ -134,7 +136,7 @@ class OllamaModel:
         self._client = OllamaClient(host)
         self._who = f"Ollama at {self._client.url}"
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """Stream the answer of ``/api/chat``.
 
         Raises:
@@ -142,16 +144,21 @@ class OllamaModel:
                 prompt; then it comes instead of the `FinishChunk`.
             ModelError: and its other subclasses, as the contract says.
         """
-        async with aclosing(paced(self._stream(request), self._patience, self._who)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return paced(self._stream(request), self._patience, self._who)
 
-    async def _stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        """Stream the continuation that ``/api/generate`` gives, past the model's template."""
+        return paced(self._stream(request), self._patience, self._who)
+
+    async def _stream(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Chunk, None]:
         with connection(self._who, NOT_RUNNING_HINT):
             try:
                 facts = await self._learn()
-                body = self._body(request, facts)
-                async with aclosing(self._client.chat_lines(body, self._who)) as received:
+                if isinstance(request, ChatRequest):
+                    path, body = "/api/chat", self._chat_body(request, facts)
+                else:
+                    path, body = "/api/generate", self._completion_body(request)
+                async with aclosing(self._client.stream(path, body, self._who)) as received:
                     async for line in received:
                         if not line.strip():
                             continue
@@ -186,13 +193,9 @@ class OllamaModel:
             )
         return self._facts
 
-    def _body(self, request: ChatRequest, facts: _Facts) -> dict[str, Any]:
+    def _body(self, request: ChatRequest | CompletionRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._name,
-            "messages": [
-                {"role": "system", "content": sendable(request.system)},
-                {"role": "user", "content": sendable(request.user)},
-            ],
             "stream": True,
             "truncate": False,
             "shift": False,
@@ -204,16 +207,26 @@ class OllamaModel:
                 "seed": request.seed,
             },
         }
-        if facts.levels:
-            body["think"] = request.effort.value
-        elif facts.thinks:
-            body["think"] = True
         if request.top_logprobs:
             body["logprobs"] = True
             body["top_logprobs"] = min(request.top_logprobs, MAX_TOP_LOGPROBS)
         return body
 
-    def _finish(self, part: Fields, request: ChatRequest, facts: _Facts) -> FinishChunk:
+    def _chat_body(self, request: ChatRequest, facts: _Facts) -> dict[str, Any]:
+        body = self._body(request) | {"messages": messages(request)}
+        if facts.levels:
+            body["think"] = request.effort.value
+        elif facts.thinks:
+            body["think"] = True
+        return body
+
+    def _completion_body(self, request: CompletionRequest) -> dict[str, Any]:
+        """Sample from the distribution as asked, without the cuts and penalties that Ollama adds."""
+        body = self._body(request) | {"prompt": sendable(request.prompt), "raw": True}
+        body["options"] |= {"top_p": request.top_p, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0}
+        return body
+
+    def _finish(self, part: Fields, request: ChatRequest | CompletionRequest, facts: _Facts) -> FinishChunk:
         usage = Usage(part.count("prompt_eval_count"), part.count("eval_count"))
         context = min(self._num_ctx, facts.context or self._num_ctx)
         if was_cut(request, usage, context):
@@ -281,7 +294,7 @@ async def installed(client: OllamaClient) -> list[tuple[str, str]]:
     ]
 
 
-def was_cut(request: ChatRequest, usage: Usage, context: int) -> bool:
+def was_cut(request: ChatRequest | CompletionRequest, usage: Usage, context: int) -> bool:
     """Tell from the counts whether a server dropped a part of the prompt; ``context`` in tokens.
 
     Servers older than October 2025 do not know ``truncate`` and ``shift``, and answer as if nothing
@@ -292,7 +305,8 @@ def was_cut(request: ChatRequest, usage: Usage, context: int) -> bool:
     """
     if usage.prompt_tokens + usage.completion_tokens > context:
         return True
-    size = len(request.system.encode("utf-8", "replace")) + len(request.user.encode("utf-8", "replace"))
+    text = request.system + request.user if isinstance(request, ChatRequest) else request.prompt
+    size = len(text.encode("utf-8", "replace"))
     half = context // 2
     return size > context - 64 and (
         usage.prompt_tokens >= context - 1 or half <= usage.prompt_tokens <= half + 4
@@ -308,8 +322,10 @@ def _words(body: str) -> str:
 
 
 def _chunks(part: Fields) -> list[Chunk]:
+    """Read a line of a chat, whose texts are in a message, or of a completion."""
     message = part.inner("message")
-    thinking, content = message.text("thinking"), message.text("content")
+    thinking = message.text("thinking") or part.text("thinking")
+    content = message.text("content") or part.text("response")
     chunks: list[Chunk] = []
     if thinking:
         chunks.append(ReasoningChunk(thinking))

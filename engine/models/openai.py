@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     FinishChunk,
     FinishReason,
     ModelError,
@@ -27,15 +28,18 @@ from engine.models.streaming import (
     CHECK_SECONDS,
     Fields,
     Patience,
+    completion_chunks,
     connection,
     is_loopback,
     is_overflow,
     lines,
+    messages,
     paced,
     sendable,
     server_address,
     short,
     token_logprobs,
+    usage_of,
 )
 
 KEY_VARIABLE = "WIZARD_OPENAI_API_KEY"
@@ -62,14 +66,19 @@ class OpenAIModel:
         self._hint = "start the server, or correct its address"
         self._patience = patience or Patience()
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        async with aclosing(paced(self._stream(request), self._patience, self._who)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        stream = self._stream("chat/completions", self._chat_body(request), _chunks)
+        return paced(stream, self._patience, self._who)
 
-    async def _stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        stream = self._stream("completions", self._completion_body(request), completion_chunks)
+        return paced(stream, self._patience, self._who)
+
+    async def _stream(
+        self, path: str, body: dict[str, Any], chunks_of: Callable[[Fields], list[Chunk]]
+    ) -> AsyncGenerator[Chunk, None]:
         with connection(self._who, self._hint):
-            async with self._client.stream("POST", "chat/completions", json=self._body(request)) as response:
+            async with self._client.stream("POST", path, json=body) as response:
                 if response.status_code != httpx.codes.OK:
                     async with aclosing(lines(response, self._who)) as received:
                         said = "\n".join([line async for line in received])
@@ -84,35 +93,39 @@ class OpenAIModel:
                         if "error" in part:
                             raise self._failure(_words(part))
                         for choice in part.inners("choices"):
-                            for chunk in _chunks(choice):
+                            for chunk in chunks_of(choice):
                                 yield chunk
                             if reason := choice.text("finish_reason"):
                                 finish = self._finish(reason)
                         if "usage" in part:
-                            counts = part.inner("usage")
-                            usage = Usage(counts.count("prompt_tokens"), counts.count("completion_tokens"))
+                            usage = usage_of(part.inner("usage"))
         if finish is None:
             raise ModelError(f"{self._who} cut the answer off")
         yield FinishChunk(finish, usage)
 
-    def _body(self, request: ChatRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {
+    def _body(self, request: ChatRequest | CompletionRequest) -> dict[str, Any]:
+        return {
             "model": self._name,
-            "messages": [
-                {"role": "system", "content": sendable(request.system)},
-                {"role": "user", "content": sendable(request.user)},
-            ],
             "stream": True,
             "stream_options": {"include_usage": True},
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
         }
+
+    def _chat_body(self, request: ChatRequest) -> dict[str, Any]:
+        body = self._body(request) | {"messages": messages(request)}
         if "gpt-oss" in self._name.casefold():
             body["reasoning_effort"] = request.effort.value
         if request.top_logprobs:
             body["logprobs"] = True
             body["top_logprobs"] = min(request.top_logprobs, MAX_TOP_LOGPROBS)
+        return body
+
+    def _completion_body(self, request: CompletionRequest) -> dict[str, Any]:
+        body = self._body(request) | {"prompt": sendable(request.prompt), "top_p": request.top_p}
+        if request.top_logprobs:
+            body["logprobs"] = min(request.top_logprobs, MAX_TOP_LOGPROBS)
         return body
 
     def _finish(self, reason: str) -> FinishReason:

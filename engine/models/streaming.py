@@ -17,7 +17,16 @@ from typing import Any, TypeVar, cast
 
 import httpx
 
-from engine.models.base import ModelError, ModelTimeout, ModelUnreachable, TokenLogprob
+from engine.cases import Usage
+from engine.models.base import (
+    AnswerChunk,
+    ChatRequest,
+    Chunk,
+    ModelError,
+    ModelTimeout,
+    ModelUnreachable,
+    TokenLogprob,
+)
 
 T = TypeVar("T")
 
@@ -107,7 +116,7 @@ class Fields:
         if not isinstance(value, dict):
             raise ModelError(f"{who} sent {_excerpt(value)} where an object belongs")
         self._value: dict[str, Any] = value
-        self._who = who
+        self.who = who
 
     @classmethod
     def parse(cls, text: str | bytes, who: str) -> Fields:
@@ -117,6 +126,9 @@ class Fields:
         except (ValueError, RecursionError):
             raise ModelError(f"{who} sent something that is not JSON: {_excerpt(text)}") from None
         return cls(value, who)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._value)
 
     def __contains__(self, name: str) -> bool:
         return self._value.get(name) is not None
@@ -153,7 +165,18 @@ class Fields:
 
     def number(self, name: str) -> float:
         """Return a finite number, which must be there."""
+        return self._finite(name, self._value.get(name))
+
+    def numbers(self, name: str) -> list[float]:
+        """Return the list of finite numbers below ``name``, an empty one where there is none."""
         value = self._value.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self._wrong(name, "a list", value)
+        return [self._finite(name, item) for item in value]
+
+    def _finite(self, name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._wrong(name, "a number", value)
         try:
@@ -166,7 +189,7 @@ class Fields:
 
     def inner(self, name: str) -> Fields:
         """Return the object below ``name``, an empty one where there is none."""
-        return Fields(self._value.get(name) or {}, self._who)
+        return Fields(self._value.get(name) or {}, self.who)
 
     def inners(self, name: str) -> list[Fields]:
         """Return the list of objects below ``name``, an empty one where there is none."""
@@ -175,7 +198,7 @@ class Fields:
             return []
         if not isinstance(value, list):
             raise self._wrong(name, "a list", value)
-        return [Fields(item, self._who) for item in value]
+        return [Fields(item, self.who) for item in value]
 
     def texts(self, name: str) -> list[str]:
         """Return the list of strings below ``name``, an empty one where there is none."""
@@ -187,7 +210,7 @@ class Fields:
         return list(value)
 
     def _wrong(self, name: str, expected: str, value: object) -> ModelError:
-        return ModelError(f"{self._who} sent {_excerpt(value)} as {name!r} where {expected} belongs")
+        return ModelError(f"{self.who} sent {_excerpt(value)} as {name!r} where {expected} belongs")
 
 
 def token_logprobs(entries: list[Fields]) -> tuple[TokenLogprob, ...]:
@@ -200,6 +223,41 @@ def token_logprobs(entries: list[Fields]) -> tuple[TokenLogprob, ...]:
         )
         for entry in entries
     )
+
+
+def legacy_logprobs(logprobs: Fields) -> tuple[TokenLogprob, ...]:
+    """Read the log-probabilities of a completion: OpenAI's old lists side by side, or those of a chat."""
+    if "content" in logprobs:
+        return token_logprobs(logprobs.inners("content"))
+    tokens, values = logprobs.texts("tokens"), logprobs.numbers("token_logprobs")
+    tops = logprobs.inners("top_logprobs") or [Fields({}, logprobs.who)] * len(tokens)
+    if not len(tokens) == len(values) == len(tops):
+        raise ModelError(f"{logprobs.who} sent log-probabilities that do not belong to its tokens")
+    return tuple(
+        TokenLogprob(token, value, tuple((other, top.number(other)) for other in top))
+        for token, value, top in zip(tokens, values, tops, strict=True)
+    )
+
+
+def completion_chunks(choice: Fields) -> list[Chunk]:
+    """Read a piece of a raw completion in the form that OpenAI, vLLM and llama.cpp share."""
+    text = choice.text("text")
+    return [AnswerChunk(text, legacy_logprobs(choice.inner("logprobs")))] if text else []
+
+
+def usage_of(counts: Fields) -> Usage:
+    """Read token counts in the form that OpenAI, vLLM and llama.cpp share."""
+    return Usage(
+        counts.count("prompt_tokens"),
+        counts.count("completion_tokens"),
+        counts.inner("prompt_tokens_details").count("cached_tokens"),
+    )
+
+
+def messages(request: ChatRequest) -> list[dict[str, str]]:
+    """Return the messages of a chat, in the form that all back ends share."""
+    said = [("system", request.system)] if request.system else []
+    return [{"role": role, "content": sendable(text)} for role, text in [*said, ("user", request.user)]]
 
 
 def sendable(text: str) -> str:

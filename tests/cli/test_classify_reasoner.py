@@ -35,7 +35,7 @@ def test_json_has_exactly_the_documented_fields(tmp_path: Path) -> None:
         "decision", "status", "labels", "score", "policies", "guard", "model", "usage", "latency_ms",
     }  # fmt: skip
     assert set(verdict["labels"]) == {"request", "completion", "response"}
-    assert set(verdict["usage"]) == {"prompt_tokens", "completion_tokens"}
+    assert set(verdict["usage"]) == {"prompt_tokens", "completion_tokens", "cached_tokens"}
     assert [set(policy) for policy in verdict["policies"]] == [
         {"policy", "violation", "score", "status", "reasoning", "latency_ms"}
     ] * 6

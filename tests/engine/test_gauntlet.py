@@ -33,6 +33,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     Effort,
     FinishChunk,
     FinishReason,
@@ -84,6 +85,9 @@ class Told:
                     yield step
         finally:
             self.running.remove(name)
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
+        raise NotImplementedError("a gauntlet chats")
 
     async def check(self) -> Reachability:
         return Reachability(True, "")

@@ -14,6 +14,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     FinishChunk,
     FinishReason,
     ModelError,
@@ -148,3 +149,27 @@ def test_a_broken_script_is_refused_with_its_line(tmp_path: Path, line: str, wor
 def test_a_missing_script_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         FakeModel(tmp_path / "none.jsonl")
+
+
+async def test_a_completion_is_matched_by_its_prompt_and_has_no_reasoning_apart(tmp_path: Path) -> None:
+    model = script(
+        tmp_path,
+        {
+            "match": {"system": "Human user", "user": "bomb"},
+            "steps": [{"reasoning": "Hm."}, {"answer": " harmful"}],
+        },
+        {"steps": answer("other")},
+    )
+
+    async def carry_on(rest: str, **more: Any) -> list[Chunk]:
+        request = CompletionRequest(prefix="Human ", rest=rest, **more)
+        return [chunk async for chunk in model.complete(request)]
+
+    chunks = await carry_on("user: a bomb")
+    assert chunks[:2] == [AnswerChunk("Hm."), AnswerChunk(" harmful")]
+    assert isinstance(chunks[2], FinishChunk)
+    assert (chunks[2].usage.prompt_tokens, chunks[2].usage.completion_tokens) == (4, 2)
+    assert (await carry_on("user: a cake"))[0] == AnswerChunk("other")
+    cut = (await carry_on("user: a bomb", max_tokens=1))[-1]
+    assert isinstance(cut, FinishChunk)
+    assert cut.reason is FinishReason.LENGTH

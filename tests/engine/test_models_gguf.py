@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     FinishChunk,
     FinishReason,
     ModelError,
@@ -28,8 +30,10 @@ from engine.models.base import (
 )
 from engine.models.gguf import GgufModel
 from engine.models.ollama import OllamaModel
+from engine.models.openai import OpenAIModel
 from engine.models.slots import SlotTable
 from tests.servers.http import wait_for
+from tests.servers.llama_server import llama_server
 from tests.servers.ollama_server import OllamaServer
 
 pytestmark = pytest.mark.xdist_group("smollm2")
@@ -134,6 +138,47 @@ async def test_a_prompt_that_does_not_fit_is_refused(model: GgufModel) -> None:
 
 
 @real
+async def test_a_completion_carries_the_text_on_without_a_template(model: GgufModel) -> None:
+    request = CompletionRequest(
+        prefix=POLICY, rest="\nThe capital of France is", max_tokens=3, top_logprobs=2
+    )
+    chunks = [chunk async for chunk in model.complete(request)]
+    assert text_of(chunks).startswith(" Paris")
+    entries = [entry for chunk in chunks if isinstance(chunk, AnswerChunk) for entry in chunk.logprobs]
+    assert [len(entry.top) for entry in entries] == [2, 2, 2]
+    last = chunks[-1]
+    assert isinstance(last, FinishChunk)
+    assert (last.reason, last.usage.completion_tokens) == (FinishReason.LENGTH, 3)
+    again = [chunk async for chunk in model.complete(replace(request, rest="\nThe capital of Italy is"))][-1]
+    assert isinstance(again, FinishChunk)
+    assert again.usage.cached_tokens > 200, "the prefix was kept"
+    with pytest.raises(PromptTooLong):
+        await anext(model.complete(CompletionRequest(prefix="", rest="word " * 2000)))
+
+
+@real
+async def test_a_sampled_completion_follows_its_seed(model: GgufModel) -> None:
+    async def sample(seed: int) -> str:
+        request = CompletionRequest(
+            prefix="", rest="Once upon a time", max_tokens=12, temperature=1.0, top_p=0.95, seed=seed
+        )
+        return text_of([chunk async for chunk in model.complete(request)])
+
+    one, same, other = [await sample(seed) for seed in (1, 1, 2)]
+    assert one == same != other
+
+
+@real
+async def test_closing_a_completion_frees_its_slot(model: GgufModel) -> None:
+    stream = model.complete(CompletionRequest(prefix="Count: ", rest="1 2 3", max_tokens=700))
+    await anext(stream)
+    await stream.aclose()
+    slots = await asyncio.wait_for(asyncio.gather(*(model._table.take(bytes([n])) for n in range(3))), 3)
+    for slot in slots:
+        model._table.give(slot)
+
+
+@real
 async def test_a_dead_process_is_an_error_and_the_next_request_starts_another(smollm2: Path) -> None:
     model = GgufModel(smollm2, context=256, slots=1, threads=1)
     stream = model.chat(ChatRequest(system="s", user="Count.", max_tokens=200))
@@ -201,9 +246,24 @@ async def test_the_ollama_back_end_speaks_with_the_real_model(smollm2: Path) -> 
         model = OllamaModel("smollm2", host=server.url, num_ctx=512)
         request = ChatRequest(system="Answer.", user="Say hello.", max_tokens=5, top_logprobs=2)
         chunks = [chunk async for chunk in model.chat(request)]
+        raw = CompletionRequest(prefix="The capital of", rest=" France is", max_tokens=2)
+        continuation = text_of([chunk async for chunk in model.complete(raw)])
         with pytest.raises(PromptTooLong):
             await anext(model.chat(ChatRequest(system="s", user="word " * 900)))
         await model.aclose()
+    assert continuation.startswith(" Paris")
+    assert isinstance(chunks[-1], FinishChunk)
+    assert all(len(chunk.logprobs[0].top) == 2 for chunk in chunks if isinstance(chunk, AnswerChunk))
+
+
+@real
+async def test_the_openai_back_end_carries_a_text_on_through_llama_cpps_own_server(smollm2: Path) -> None:
+    with llama_server(smollm2) as address:
+        model = OpenAIModel(f"{address}/v1", "smollm2")
+        raw = CompletionRequest(prefix="The capital of", rest=" France is", max_tokens=2, top_logprobs=2)
+        chunks = [chunk async for chunk in model.complete(raw)]
+        await model.aclose()
+    assert text_of(chunks).startswith(" Paris")
     assert isinstance(chunks[-1], FinishChunk)
     assert all(len(chunk.logprobs[0].top) == 2 for chunk in chunks if isinstance(chunk, AnswerChunk))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     Effort,
     FinishChunk,
     FinishReason,
@@ -355,3 +357,87 @@ async def test_no_proxy_lies_between_this_machine_and_itself(
         monkeypatch.delenv(name, raising=False)
     with OllamaServer() as server:
         assert isinstance((await ask(server))[-1], FinishChunk)
+
+
+COMPLETION = CompletionRequest(
+    prefix="Rules.\n", rest="Text:\n", max_tokens=77, temperature=0.7, top_p=0.9, seed=5
+)
+
+
+async def carry_on(
+    server: OllamaServer, request: CompletionRequest = COMPLETION, **options: Any
+) -> list[Chunk]:
+    model = model_of(server, **options)
+    try:
+        return [chunk async for chunk in model.complete(request)]
+    finally:
+        await model.aclose()
+
+
+async def test_an_empty_system_text_is_no_message() -> None:
+    with OllamaServer() as server:
+        await ask(server, ChatRequest(system="", user="u"))
+        assert server.chats[0].json["messages"] == [{"role": "user", "content": "u"}]
+
+
+async def test_a_completion_goes_past_the_template() -> None:
+    steps = [
+        {"content": "# Task", "logprobs": [["# Task", -0.1, {"# Task": -0.1, "The": -2.5}]]},
+        {"content": " 1"},
+        {"done": "length"},
+    ]
+    with OllamaServer(Script("Rules.", steps)) as server:
+        chunks = await carry_on(server, replace(COMPLETION, top_logprobs=2), num_ctx=2048)
+        body = server.completions[0].json
+    assert chunks[:2] == [
+        AnswerChunk("# Task", (TokenLogprob("# Task", -0.1, (("# Task", -0.1), ("The", -2.5))),)),
+        AnswerChunk(" 1"),
+    ]
+    last = chunks[2]
+    assert isinstance(last, FinishChunk)
+    assert (last.reason, last.usage.prompt_tokens) == (FinishReason.LENGTH, 600)
+    assert (body["raw"], body["prompt"]) == (True, "Rules.\nText:\n")
+    assert (body["truncate"], body["shift"], body["top_logprobs"]) == (False, False, 2)
+    assert body["options"] == {
+        "num_ctx": 2048, "num_predict": 77, "temperature": 0.7, "seed": 5,
+        "top_p": 0.9, "top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0,
+    }  # fmt: skip
+    assert not {"messages", "system", "template", "think"} & set(body)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([{"content": "SA"}, {"error": "CUDA error: out of memory"}], "out of memory"),
+        ([{"content": "SAFE"}, {"end": True}], "cut the answer off"),
+        ([{"content": "SA"}, {"close": True}], "broke off"),
+        ([{"raw": b'{"response": 7}\n'}], "'response'"),
+        ([{"raw": b'{"response": "x", "logprobs": [{"token": "x"}]}\n'}], "'logprob'"),
+        ([{"raw": b"[]\n"}], "object"),
+    ],
+)
+async def test_a_broken_completion_is_an_error(steps: list[dict[str, Any]], words: str) -> None:
+    with OllamaServer(Script(steps=steps)) as server, pytest.raises(ModelError) as caught:
+        await carry_on(server)
+    assert type(caught.value) is ModelError
+    assert words in str(caught.value)
+
+
+async def test_a_completion_whose_prompt_was_cut_is_found_out() -> None:
+    steps = [{"content": "x"}, {"done": "stop", "prompt_eval_count": 2048}]
+    with OllamaServer(Script(steps=steps)) as server, pytest.raises(PromptTooLong):
+        await carry_on(server, replace(COMPLETION, rest="word " * 3000), num_ctx=2048)
+
+
+async def test_a_missing_model_and_a_closed_completion() -> None:
+    with OllamaServer(Script(steps=[{"content": "x"}] * 1000, delay_ms=10)) as server:
+        missing = OllamaModel("nothere", host=server.url)
+        with pytest.raises(ModelError, match="no model"):
+            await anext(missing.complete(COMPLETION))
+        await missing.aclose()
+        model = model_of(server)
+        stream = model.complete(COMPLETION)
+        assert await anext(stream) == AnswerChunk("x")
+        await stream.aclose()
+        wait_for(lambda: server.completions[0].client_closed is not None)
+        await model.aclose()

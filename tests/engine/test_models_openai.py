@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from engine.models.base import (
     AnswerChunk,
     ChatRequest,
     Chunk,
+    CompletionRequest,
     FinishChunk,
     FinishReason,
     Model,
@@ -186,4 +188,117 @@ async def test_a_stall_times_out_and_closing_closes_the_connection() -> None:
         await stream.aclose()  # type: ignore[attr-defined]
         wait_for(lambda: server.chats[1].client_closed is not None)
         assert (server.chats[1].client_closed or 0) - closed_at < 0.2
+        await model.aclose()
+
+
+COMPLETION = CompletionRequest(
+    prefix="Rules.\n", rest="Text:\n", max_tokens=50, top_p=0.9, seed=3, top_logprobs=3
+)
+
+
+async def carry_on(server: OpenAIServer, request: CompletionRequest = COMPLETION) -> list[Chunk]:
+    model = open_model(server.spec)
+    try:
+        return [chunk async for chunk in model.complete(request)]
+    finally:
+        await model.aclose()
+
+
+async def test_an_empty_system_text_is_no_message() -> None:
+    with OpenAIServer() as server:
+        await ask(open_model(server.spec), ChatRequest(system="", user="u"))
+        assert server.chats[0].json["messages"] == [{"role": "user", "content": "u"}]
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+async def test_a_completion_streams_with_its_probabilities_in_either_form(legacy: bool) -> None:
+    steps: list[dict[str, Any]] = [
+        {"content": "# Task", "logprobs": [["#", -0.5, {"#": -0.5, "The": -1.5}], [" Task", -0.1, {}]]},
+        {"content": " 1"},
+        {"finish": "length"},
+        {"usage": [321, 7]},
+        {"done": True},
+    ]
+    with OpenAIServer(Script(steps, legacy=legacy)) as server:
+        chunks = await carry_on(server)
+        body = server.completions[0].json
+    assert chunks[:2] == [
+        AnswerChunk(
+            "# Task", (TokenLogprob("#", -0.5, (("#", -0.5), ("The", -1.5))), TokenLogprob(" Task", -0.1))
+        ),
+        AnswerChunk(" 1"),
+    ]
+    last = chunks[2]
+    assert isinstance(last, FinishChunk)
+    assert (last.reason, last.usage.completion_tokens) == (FinishReason.LENGTH, 7)
+    assert body["prompt"] == "Rules.\nText:\n"
+    assert (body["max_tokens"], body["top_p"], body["seed"], body["logprobs"]) == (50, 0.9, 3, 3)
+    assert "messages" not in body
+
+
+async def test_tokens_read_from_a_kept_prefix_are_told() -> None:
+    usage = b'{"prompt_tokens": 600, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 512}}'
+    steps = [
+        {"content": "x"},
+        {"finish": "stop"},
+        {"raw": b'data: {"choices": [], "usage": ' + usage + b"}\n\n"},
+    ]
+    with OpenAIServer(Script(steps)) as server:
+        last = (await carry_on(server))[-1]
+    assert isinstance(last, FinishChunk)
+    assert (last.usage.prompt_tokens, last.usage.cached_tokens) == (600, 512)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([{"content": "x"}, {"done": True}], "cut the answer off"),
+        ([{"content": "x"}, {"close": True}], "broke off"),
+        ([{"content": "x"}, {"error": "out of memory"}], "out of memory"),
+        ([{"content": "x"}, {"finish": "abort"}], "abort"),
+        ([{"raw": b'data: {"choices": [{"text": ["x"]}]}\n\n'}], "'text'"),
+        ([{"raw": b'data: {"choices": [{"text": "x", "logprobs": [1]}]}\n\n'}], "object"),
+    ],
+)
+async def test_a_broken_completion_is_an_error(steps: list[dict[str, Any]], words: str) -> None:
+    with OpenAIServer(Script(steps)) as server, pytest.raises(ModelError) as caught:
+        await carry_on(server)
+    assert type(caught.value) is ModelError
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "words"),
+    [
+        ({"tokens": ["x", "y"], "token_logprobs": [-1]}, "do not belong"),
+        ({"tokens": ["x"], "token_logprobs": [-1], "top_logprobs": [{"x": -1}] * 2}, "do not belong"),
+        ({"tokens": ["x"], "token_logprobs": [None]}, "'token_logprobs'"),
+        ({"tokens": ["x"], "token_logprobs": [-1], "top_logprobs": [{"x": "1"}]}, "a number"),
+        ({"tokens": "x"}, "'tokens'"),
+    ],
+)
+async def test_broken_probabilities_of_a_completion_are_an_error(logprobs: object, words: str) -> None:
+    part = json.dumps({"choices": [{"text": "x", "logprobs": logprobs}]}).encode()
+    steps: list[dict[str, Any]] = [{"raw": b"data: " + part + b"\n\n"}]
+    with OpenAIServer(Script(steps)) as server, pytest.raises(ModelError, match=words):
+        await carry_on(server)
+
+
+async def test_a_server_without_completions_and_a_prompt_too_long() -> None:
+    body = b'{"error": {"message": "This model\'s maximum context length is 4096 tokens. However, you"}}'
+    with OpenAIServer(Script(status=400, body=body)) as server:
+        with pytest.raises(PromptTooLong, match="4096"):
+            await carry_on(server)
+        server.script = Script(status=404, body=b'{"detail": "Not Found"}')
+        with pytest.raises(ModelError, match="HTTP 404: Not Found"):
+            await carry_on(server)
+
+
+async def test_closing_a_completion_closes_the_connection() -> None:
+    with OpenAIServer(Script([{"content": "SA"}, {"stall": True}])) as server:
+        model = open_model(server.spec)
+        stream = model.complete(COMPLETION)
+        await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+        wait_for(lambda: server.completions[0].client_closed is not None)
         await model.aclose()

@@ -93,6 +93,11 @@ class LoopbackServer:
         """The chat requests in the order of their coming: the order of prefixes, too."""
         return [seen for seen in self.requests if "/chat" in seen.path]
 
+    @property
+    def completions(self) -> list[Seen]:
+        """The requests for raw completions in the order of their coming."""
+        return [seen for seen in self.requests if seen.path in ("/api/generate", "/v1/completions")]
+
     async def respond(self, seen: Seen, reply: Reply) -> None:
         raise NotImplementedError
 

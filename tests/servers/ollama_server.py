@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from engine.models.base import (
     AnswerChunk,
     ChatRequest,
+    CompletionRequest,
     FinishChunk,
     Model,
     ModelError,
@@ -28,13 +30,14 @@ from engine.models.base import (
 from tests.servers.http import LoopbackServer, Reply, Seen
 
 Step = dict[str, Any]
+Line = Callable[..., bytes]
 
 SAFE: list[Step] = [{"content": "SAFE"}, {"done": "stop"}]
 
 
 @dataclass
 class Script:
-    """What to do with chats whose system or user text contains ``match``.
+    """What to do with chats whose system or user text contains ``match``, and with such raw prompts.
 
     Steps: ``{"content": text, "logprobs": [[token, logprob, {other: logprob}]]}``, ``{"thinking": text}``
     (both keys together make one chunk), ``{"wait_ms": n}``, ``{"stall": True}`` (for ever),
@@ -90,10 +93,10 @@ class OllamaServer(LoopbackServer):
                 await reply.whole(200, {"models": [self._listed()]})
             case "/api/show" if seen.json.get("model") == self.name:
                 await reply.whole(200, self._shown())
-            case "/api/chat" if seen.json.get("model") == self.name:
+            case "/api/chat" | "/api/generate" if seen.json.get("model") == self.name:
                 async with self._parallel:
-                    await self._chat(seen, reply)
-            case "/api/show" | "/api/chat":
+                    await self._answer(seen, reply)
+            case "/api/show" | "/api/chat" | "/api/generate":
                 await reply.whole(404, {"error": f"model '{seen.json.get('model')}' not found"})
             case _:
                 await reply.whole(404, b"404 page not found")
@@ -109,18 +112,19 @@ class OllamaServer(LoopbackServer):
             "capabilities": list(self._capabilities),
         }
 
-    async def _chat(self, seen: Seen, reply: Reply) -> None:
-        system, user = seen.message("system"), seen.message("user")
+    async def _answer(self, seen: Seen, reply: Reply) -> None:
+        texts = (seen.message("system"), seen.message("user"), seen.json.get("prompt", ""))
+        line = self._generated if seen.path == "/api/generate" else self._said
         for script in self.scripts:
-            if script.match in system or script.match in user:
-                await self._play(script, reply)
+            if any(script.match in text for text in texts):
+                await self._play(script, line, reply)
                 return
         if self._model:
-            await self._generate(self._model, seen, reply)
+            await self._generate(self._model, seen, line, reply)
         else:
-            await self._play(Script(), reply)
+            await self._play(Script(), line, reply)
 
-    async def _play(self, script: Script, reply: Reply) -> None:
+    async def _play(self, script: Script, line: Line, reply: Reply) -> None:
         if script.status != 200:
             await reply.whole(script.status, {"error": script.error})
             return
@@ -141,34 +145,40 @@ class OllamaServer(LoopbackServer):
                 break
             elif "done" in step:
                 counts = {key: value for key, value in step.items() if key != "done"}
-                await reply.send(self._line(done=True, done_reason=step["done"], **(_COUNTS | counts)))
+                await reply.send(line(done=True, done_reason=step["done"], **(_COUNTS | counts)))
             else:
                 await asyncio.sleep(script.delay_ms / 1000)
                 logprobs = [_logprob(*entry) for entry in step.get("logprobs", ())]
                 await reply.send(
-                    self._line(step.get("content", ""), step.get("thinking", ""), logprobs=logprobs or None)
+                    line(step.get("content", ""), step.get("thinking", ""), logprobs=logprobs or None)
                 )
         await reply.end()
 
-    async def _generate(self, model: Model, seen: Seen, reply: Reply) -> None:
+    async def _generate(self, model: Model, seen: Seen, line: Line, reply: Reply) -> None:
         body = seen.json
         options = body.get("options", {})
-        request = ChatRequest(
-            system=seen.message("system"),
-            user=seen.message("user"),
-            max_tokens=options.get("num_predict", 128),
-            temperature=options.get("temperature", 0.8),
-            seed=options.get("seed", 0),
-            top_logprobs=body.get("top_logprobs", 0) if body.get("logprobs") else 0,
-        )
+        asked: dict[str, Any] = {
+            "max_tokens": options.get("num_predict", 128),
+            "temperature": options.get("temperature", 0.8),
+            "seed": options.get("seed", 0),
+            "top_logprobs": body.get("top_logprobs", 0) if body.get("logprobs") else 0,
+        }
+        stream: Any
+        if seen.path == "/api/generate":
+            top_p = options.get("top_p", 0.9)
+            stream = model.complete(CompletionRequest(prefix="", rest=body["prompt"], top_p=top_p, **asked))
+        else:
+            stream = model.chat(
+                ChatRequest(system=seen.message("system"), user=seen.message("user"), **asked)
+            )
         started = False
         try:
-            async with aclosing(model.chat(request)) as chunks:  # type: ignore[type-var]
+            async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     if not started:
                         await reply.start("application/x-ndjson")
                         started = True
-                    await reply.send(self._of(chunk))
+                    await reply.send(self._of(chunk, line))
         except PromptTooLong as error:
             await reply.whole(400, {"error": f"the input length exceeds the context length: {error}"})
         except ModelError as error:
@@ -180,22 +190,30 @@ class OllamaServer(LoopbackServer):
         else:
             await reply.end()
 
-    def _of(self, chunk: ReasoningChunk | AnswerChunk | FinishChunk) -> bytes:
+    def _of(self, chunk: ReasoningChunk | AnswerChunk | FinishChunk, line: Line) -> bytes:
         match chunk:
             case ReasoningChunk(text):
-                return self._line(thinking=text)
+                return line(thinking=text)
             case AnswerChunk(text, entries):
                 logprobs = [_logprob(entry.token, entry.logprob, dict(entry.top)) for entry in entries]
-                return self._line(text, logprobs=logprobs or None)
+                return line(text, logprobs=logprobs or None)
             case FinishChunk(reason, usage):
                 counts = {"prompt_eval_count": usage.prompt_tokens, "eval_count": usage.completion_tokens}
-                return self._line(done=True, done_reason=reason.value, **(_COUNTS | counts))
+                return line(done=True, done_reason=reason.value, **(_COUNTS | counts))
 
-    def _line(self, content: str = "", thinking: str = "", *, done: bool = False, **more: Any) -> bytes:
+    def _said(self, content: str = "", thinking: str = "", **more: Any) -> bytes:
+        """Return a line of a chat."""
         message = {"role": "assistant", "content": content}
         if thinking:
             message["thinking"] = thinking
-        line = {"model": self.name, "created_at": "2026-11-23T20:00:00Z", "message": message, "done": done}
+        return self._line(message=message, **more)
+
+    def _generated(self, content: str = "", thinking: str = "", **more: Any) -> bytes:
+        """Return a line of a raw completion."""
+        return self._line(response=content, thinking=thinking or None, **more)
+
+    def _line(self, *, done: bool = False, **more: Any) -> bytes:
+        line = {"model": self.name, "created_at": "2026-11-23T20:00:00Z", "done": done}
         line |= {key: value for key, value in more.items() if value is not None}
         return json.dumps(line).encode() + b"\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,21 +17,23 @@ SAFE: list[Step] = [{"content": "SAFE"}, {"finish": "stop"}, {"usage": [600, 10]
 
 @dataclass
 class Script:
-    """What to do with every chat.
+    """What to do with every chat and every raw completion.
 
     Steps: ``{"content": text, "logprobs": [[token, logprob, {other: logprob}]]}``, ``{"reasoning": text}``,
     ``{"reasoning_content": text}``, ``{"finish": reason}``, ``{"usage": [prompt, completion]}``,
     ``{"done": True}`` for ``[DONE]``, ``{"error": object}``, ``{"raw": bytes}``, ``{"stall": True}``,
-    ``{"close": True}``. ``status`` other than 200 sends ``body`` and nothing else.
+    ``{"close": True}``. ``status`` other than 200 sends ``body`` and nothing else. ``legacy``: a completion
+    has OpenAI's old lists of log-probabilities, as vLLM sends them; llama-server sends those of a chat.
     """
 
     steps: list[Step] = field(default_factory=lambda: list(SAFE))
     status: int = 200
     body: bytes = b""
+    legacy: bool = True
 
 
 class OpenAIServer(LoopbackServer):
-    """Answers every chat with ``script``; only with ``key``, where one is given."""
+    """Answers every chat and completion with ``script``; only with ``key``, where one is given."""
 
     def __init__(self, script: Script | None = None, *, name: str = "guard", key: str = "") -> None:
         super().__init__()
@@ -53,11 +56,13 @@ class OpenAIServer(LoopbackServer):
             case "/v1/models":
                 await reply.whole(200, {"object": "list", "data": [{"id": self._name, "object": "model"}]})
             case "/v1/chat/completions":
-                await self._chat(reply)
+                await self._play(self._said, reply)
+            case "/v1/completions":
+                await self._play(self._continued, reply)
             case _:
                 await reply.whole(404, {"detail": "Not Found"})
 
-    async def _chat(self, reply: Reply) -> None:
+    async def _play(self, choice_of: Callable[[Step], dict[str, Any]], reply: Reply) -> None:
         if self.script.status != 200:
             await reply.whole(self.script.status, self.script.body)
             return
@@ -73,10 +78,10 @@ class OpenAIServer(LoopbackServer):
             elif "done" in step:
                 await reply.send(b"data: [DONE]\n\n")
             else:
-                await reply.send(b"data: " + json.dumps(self._part(step)).encode() + b"\n\n")
+                await reply.send(b"data: " + json.dumps(self._part(step, choice_of)).encode() + b"\n\n")
         await reply.end()
 
-    def _part(self, step: Step) -> dict[str, Any]:
+    def _part(self, step: Step, choice_of: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
         if "error" in step:
             return {"error": step["error"]}
         part: dict[str, Any] = {
@@ -88,11 +93,28 @@ class OpenAIServer(LoopbackServer):
         if "usage" in step:
             prompt, completion = step["usage"]
             return part | {"usage": {"prompt_tokens": prompt, "completion_tokens": completion}}
-        delta = {key: step[key] for key in ("content", "reasoning", "reasoning_content") if key in step}
-        choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": step.get("finish")}
-        if "logprobs" in step:
-            choice["logprobs"] = {"content": [_logprob(*entry) for entry in step["logprobs"]]}
+        choice = {"index": 0, "finish_reason": step.get("finish")} | choice_of(step)
         return part | {"choices": [choice]}
+
+    def _said(self, step: Step) -> dict[str, Any]:
+        delta = {key: step[key] for key in ("content", "reasoning", "reasoning_content") if key in step}
+        if "logprobs" not in step:
+            return {"delta": delta}
+        return {"delta": delta, "logprobs": {"content": [_logprob(*entry) for entry in step["logprobs"]]}}
+
+    def _continued(self, step: Step) -> dict[str, Any]:
+        choice: dict[str, Any] = {"text": step.get("content", ""), "logprobs": None}
+        if "logprobs" in step and self.script.legacy:
+            tokens, values, tops = zip(*step["logprobs"], strict=True)
+            choice["logprobs"] = {
+                "text_offset": [0] * len(tokens),
+                "tokens": tokens,
+                "token_logprobs": values,
+                "top_logprobs": tops,
+            }
+        elif "logprobs" in step:
+            choice["logprobs"] = {"content": [_logprob(*entry) for entry in step["logprobs"]]}
+        return choice
 
 
 def _logprob(token: str, logprob: float, top: dict[str, float]) -> dict[str, Any]:
