@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+
+SPARSE = {"sparse": True}
+"""Metadata of a field that the JSON form leaves out where it holds nothing."""
 
 
 class Decision(StrEnum):
@@ -145,7 +149,7 @@ class Verdict:
     labels: Labels = Labels()
     score: float | None = None
     policies: tuple[Finding, ...] = ()
-    tasks: tuple[TaskFinding, ...] = ()
+    tasks: tuple[TaskFinding, ...] = field(default=(), metadata=SPARSE)
     model: str | None = None
     usage: Usage = Usage()
     latency_ms: float = 0.0

@@ -122,8 +122,9 @@ class StepFinished(Event):
 class LabelParsed(Event):
     """A task's label as it stands: a later one for the same task takes its place.
 
-    ``task`` is a `Task` value. ``label`` is None where the model states that the task does not apply, or
-    takes an earlier label back by beginning its answers anew.
+    ``task`` is a `Task` value. ``label`` is a `Harm` or `Completion` value, or "none" where a model states
+    that the task does not apply. None takes an earlier label back: the model begins its answers anew, or
+    states what is no label.
     """
 
     task: str
@@ -340,7 +341,9 @@ def to_jsonable(value: Any) -> Any:
     if type(value) in _SCALARS:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: to_jsonable(getattr(value, name)) for name in _hints(type(value))}
+        members = {name: getattr(value, name) for name in _hints(type(value))}
+        sparse = _sparse(type(value))
+        return {name: to_jsonable(member) for name, member in members.items() if member or name not in sparse}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
@@ -364,6 +367,11 @@ def from_jsonable(kind: type[Any], value: Any) -> Any:
 def _hints(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {item.name: hints[item.name] for item in dataclasses.fields(kind)}
+
+
+@cache
+def _sparse(kind: Any) -> frozenset[str]:
+    return frozenset(item.name for item in dataclasses.fields(kind) if item.metadata.get("sparse"))
 
 
 def _build(kind: Any, value: Any) -> Any:

@@ -20,7 +20,7 @@ from engine.case_files import CaseFileError, read_cases
 from engine.cases import Case
 from engine.events import Event, Failed, VerdictReached, encode, to_jsonable
 from engine.guards.base import Guard
-from engine.guards.build import GuardKind, Level, build_guard
+from engine.guards.build import GuardKind, Level, PromptStyle, build_guard
 from engine.workspace import Workspace, find_workspace
 
 
@@ -47,7 +47,8 @@ def classify(
         typer.Option(
             "--model",
             metavar="SPEC",
-            help="The gauntlet's model: ollama:NAME, gguf:FILE, openai:URL#MODEL or fake:FILE.",
+            help="What the gauntlet or guardreasoner judges by: ollama:NAME, gguf:FILE, hf:NAME, "
+            "openai:URL#MODEL or fake:FILE.",
         ),
     ] = None,
     level: Annotated[
@@ -60,6 +61,10 @@ def classify(
     serial: Annotated[
         bool, typer.Option("--serial", help="One policy after the other, for servers with one slot.")
     ] = False,
+    prompt_style: Annotated[
+        PromptStyle,
+        typer.Option("--prompt-style", help="GuardReasoner's prompt: raw text, or in the chat template."),
+    ] = PromptStyle.RAW,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object: the verdict.")] = False,
     events: Annotated[
         bool, typer.Option("--events", help="Print every event as it happens, one JSON object a line.")
@@ -79,7 +84,13 @@ def classify(
     cases = None if file is None else _cases_of_file(file, text, response)
     case = None if cases is not None else Case(_prompt(text), response)
     judge = build_guard(
-        guard, workspace=workspace, model_spec=model, level=level, policy_names=policy or None, serial=serial
+        guard,
+        workspace=workspace,
+        model_spec=model,
+        level=level,
+        policy_names=policy or None,
+        serial=serial,
+        prompt_style=prompt_style,
     )
     if case is None:
         assert cases is not None

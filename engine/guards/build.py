@@ -14,6 +14,22 @@ class GuardKind(StrEnum):
 
     REASONER = "reasoner"
     GAUNTLET = "gauntlet"
+    GUARDREASONER = "guardreasoner"
+
+    @property
+    def needs_model(self) -> bool:
+        return self is not GuardKind.REASONER
+
+
+class PromptStyle(StrEnum):
+    """How a prompt reaches a GuardReasoner model.
+
+    ``RAW``: as bare text, which is how the released weights were evaluated. ``CHAT``: as a user's message
+    in the model's own chat template, which is how they were trained.
+    """
+
+    RAW = "raw"
+    CHAT = "chat"
 
 
 class Level(StrEnum):
@@ -36,28 +52,44 @@ def build_guard(
     level: Level | str = Level.MEDIUM,
     policy_names: Iterable[str] | None = None,
     serial: bool = False,
+    prompt_style: PromptStyle | str = PromptStyle.RAW,
 ) -> Guard:
     """Return the guard; no back end is contacted yet.
 
     ``policy_names`` None means all policies of the workspace. ``serial`` sends one policy at a time.
+    ``prompt_style`` is how a GuardReasoner model is prompted; level and ``serial`` are nothing to it.
 
     Raises:
         GuardSetupError: if a model is missing or of no use to this guard.
         engine.policies.load.PolicyError: if a policy is unknown or cannot be read.
         engine.models.registry.ModelSpecError: if the model's spec is not one.
     """
-    if GuardKind(kind) is GuardKind.REASONER:
+    kind = GuardKind(kind)
+    if kind is GuardKind.REASONER:
         from engine.guards import reasoner
 
         if model_spec is not None:
             raise GuardSetupError(
-                "the reasoner works without a model. Leave the model out, or choose the gauntlet."
+                "the reasoner works without a model. Leave the model out, or choose another guard."
             )
         return reasoner.Reasoner(workspace.policies, policy_names, reasoner.Level(level))
 
+    from engine.models.registry import open_model
+
+    if kind is GuardKind.GUARDREASONER:
+        from engine.guards.guardreasoner import GuardReasoner
+
+        if model_spec is None:
+            raise GuardSetupError(
+                "guardreasoner needs a model. The released weights are hf:yueliu1999/GuardReasoner-8B, "
+                "-3B and -1B; 'wizard101 models list' shows what can be reached."
+            )
+        if policy_names is not None:
+            raise GuardSetupError("guardreasoner judges by no policies. Leave them out.")
+        return GuardReasoner(open_model(model_spec), prompt_style=PromptStyle(prompt_style))
+
     from engine.guards.gauntlet import Gauntlet
     from engine.models.base import Effort
-    from engine.models.registry import open_model
     from engine.policies.load import load_policies
 
     if model_spec is None:

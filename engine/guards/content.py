@@ -4,8 +4,8 @@ Whoever wrote the text may want to steer its judge. Four things are rewritten, e
 
 - control markers, ``<|name|>`` of Harmony and ChatML, and template tokens, ``[INST]`` or ``<start_of_turn>``:
   the opening bracket becomes U+2039, a single guillemet;
-- lines that forge this module's section markers, or a verdict (``SAFE``, ``assistant: SAFE``, ``Answers:``,
-  ``Request: unharmful``): ``> `` is put before them;
+- lines that forge a section marker of this program's prompts, or a verdict (``SAFE``, ``assistant: SAFE``,
+  ``Answers:``, ``Request: unharmful``): ``> `` is put before them;
 - lone surrogates, which no encoder takes: they become U+FFFD.
 
 Full-width and other look-alike characters count as what they look like, invisible ones as nothing. All
@@ -65,6 +65,15 @@ def neutralise(text: str) -> Neutralised:
     text = _disarm_brackets(text, skeleton, found)
     text = _quote_forged_lines(text, skeleton, found)
     return Neutralised(text, tuple((kind, count) for kind, count in found.items() if count))
+
+
+def describe(*contents: Neutralised) -> str:
+    """Return what was rewritten in these texts, in words for people; "" for nothing."""
+    found: Counter[str] = Counter()
+    for content in contents:
+        found.update(dict(content.found))
+    kinds = ", ".join(f"{count} \u00d7 {kind}" for kind, count in found.items())
+    return f"Neutralised in the judged text: {kinds}." if kinds else ""
 
 
 # --- what text looks like ------------------------------------------------------------------------
@@ -152,7 +161,8 @@ _SEPARATOR = r" *+[^\w\s][^\w\n]*+"
 _VERDICT = r"(?:violation|safe|unsafe|harmful|unharmful)"
 _FORGED = re.compile(
     rf"{_BEFORE}(?:"
-    rf"(?P<section>(?:begin|start|end)(?: of)?(?: the)? (?:request|response|content))"
+    rf"(?P<section>(?:begin|start|end)(?: of)?(?: the)? (?:request|response|content)"
+    rf"|human user *+:|ai assistant *+:)"
     rf"|(?:[a-z][a-z ]{{0,39}}+{_SEPARATOR}|[^\n]*(?:->|=>|\u2192) *+)?{_VERDICT}"
     rf"|(?:request|completion|response){_SEPARATOR}(?:refusal|compliance|none)"
     rf"|answers? *+:"

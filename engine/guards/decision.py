@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.cases import Decision, Finding, Harm, Labels, Status
+from engine.cases import Decision, Finding, Harm, Labels, Status, TaskFinding
 from engine.models.base import TokenLogprob
 
 
@@ -58,40 +58,40 @@ def parse_answer(text: str) -> Word | None:
 def violation_score(logprobs: Sequence[TokenLogprob]) -> float | None:
     """Return p(VIOLATION) / (p(VIOLATION) + p(SAFE)) where the answer's verdict word begins.
 
-    ``logprobs`` are the answer's tokens in order. The decision token is the first with a letter in it. Its
-    alternatives count for the one word they begin ("VI", " Viol", "S", "SAFE."), and for none otherwise
-    ("UNSAFE", "**"). A word without a listed alternative is given the most that a single unlisted token can
-    hold: no more than the least likely listed one, and no more than what the listed ones leave of 1. This
-    bound errs towards 0.5, so towards escalation; 0 instead would claim a certainty that a cut-off list
-    does not show.
-
-    None: no decision token, or no mass on either word.
+    ``logprobs`` are the answer's tokens in order. The decision token is the first with a letter in it; see
+    `share_of_word`. None: no decision token, or no mass on either word.
     """
     decisive = next((token for token in logprobs if any(map(str.isalpha, token.token))), None)
-    if decisive is None:
-        return None
+    return None if decisive is None else share_of_word(decisive, Word.VIOLATION, Word.SAFE)
+
+
+def share_of_word(decisive: TokenLogprob, word: str, other: str) -> float | None:
+    """Return p(word) / (p(word) + p(other)) at the token where one of two lower-case words begins.
+
+    The alternatives of the token count for the one word they begin ("VI", " Viol", "S", "SAFE."), and for
+    none otherwise ("UNSAFE", "**"). A word without a listed alternative is given the most that a single
+    unlisted token can hold: no more than the least likely listed one, and no more than what the listed
+    ones leave of 1. This bound errs towards 0.5, so towards escalation; 0 instead would claim a certainty
+    that a cut-off list does not show.
+
+    None: no mass on either word.
+    """
     listed = {text: _probability(logprob) for text, logprob in decisive.top}
     listed.setdefault(decisive.token, _probability(decisive.logprob))
-    mass = dict.fromkeys(Word, 0.0)
+    mass = {word: 0.0, other: 0.0}
     for text, probability in listed.items():
-        word = _begun_word(text)
-        if word is not None:
-            mass[word] += probability
+        start = text.strip(_DRESSING + ".").lower()
+        begun = next((word for word in mass if start and word.startswith(start)), None)
+        if begun is not None:
+            mass[begun] += probability
     if not any(mass.values()):
         return None
     unlisted = min(min(listed.values()), max(0.0, 1.0 - sum(listed.values())))
-    violation, safe = (mass[word] or unlisted for word in (Word.VIOLATION, Word.SAFE))
-    return violation / (violation + safe)
+    return (mass[word] or unlisted) / ((mass[word] or unlisted) + (mass[other] or unlisted))
 
 
 def _probability(logprob: float) -> float:
     return 0.0 if math.isnan(logprob) else math.exp(min(logprob, 0.0))
-
-
-def _begun_word(token: str) -> Word | None:
-    """Return the verdict word that a token with this text begins, or is."""
-    start = token.strip(_DRESSING + ".").lower()
-    return next((word for word in Word if start and word.value.startswith(start)), None)
 
 
 def weigh(word: Word, score: float | None, thresholds: Thresholds) -> bool | None:
@@ -119,11 +119,11 @@ def decide(findings: Iterable[Finding]) -> Decision:
     return Decision.ALLOW if clean and all(violation is False for violation in clean) else Decision.ESCALATE
 
 
-def worst_status(findings: Iterable[Finding]) -> Status:
+def worst_status(findings: Iterable[Finding | TaskFinding]) -> Status:
     """Return the worst status: error, then timeout, truncated, unparsable, ok.
 
-    The order is by how little was heard of the policy: an error may mean that the model never saw the
-    case, an unparsable answer is at least complete.
+    The order is by how little was heard: an error may mean that the model never saw the case, an unparsable
+    answer is at least complete.
     """
     return min((finding.status for finding in findings), key=_WORST_FIRST.index, default=Status.ERROR)
 

@@ -31,7 +31,7 @@ from engine.events import (
     VerdictReached,
 )
 from engine.guards.base import Stream
-from engine.guards.content import Neutralised, frame
+from engine.guards.content import describe, frame
 from engine.guards.decision import (
     Thresholds,
     decide,
@@ -184,8 +184,8 @@ class Gauntlet:
             },
         )
         content = frame(case)
-        if content.found:
-            yield stream.event(Notice, message=_describe(content))
+        if found := describe(content):
+            yield stream.event(Notice, message=found)
         lanes = [_Lane(policy) for policy in self.policies]
         arrivals: asyncio.Queue[Event | None] = asyncio.Queue()
         work = asyncio.create_task(self._run(lanes, content.text, stream, arrivals))
@@ -329,8 +329,3 @@ def _problem(lane: _Lane) -> tuple[Status, str]:
         used = lane.finish.usage.completion_tokens
         return Status.TRUNCATED, f"The model was cut off after {used} tokens, before it had finished."
     return Status.OK, ""
-
-
-def _describe(content: Neutralised) -> str:
-    kinds = ", ".join(f"{count} \u00d7 {kind}" for kind, count in content.found)
-    return f"Neutralised in the judged text: {kinds}."

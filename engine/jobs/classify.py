@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from engine.guards.build import GuardKind, Level
+from engine.guards.build import GuardKind, Level, PromptStyle
 from engine.jobs.kind import Kind, Params, cut_name
 from engine.jobs.records import Estimate, JobError
 from engine.workspace import of_home
@@ -29,7 +29,7 @@ class ClassifyParams(Params):
     model: str | None = Field(
         None,
         title="Model",
-        description="The gauntlet's model: ollama:NAME, gguf:FILE, openai:URL#MODEL",
+        description="What the gauntlet or GuardReasoner judges by: ollama:NAME, gguf:FILE, hf:NAME",
         json_schema_extra={"format": "model"},
     )
     level: Level = Field(
@@ -44,14 +44,21 @@ class ClassifyParams(Params):
     serial: bool = Field(
         False, title="Serial", description="One policy after the other, for servers with one slot"
     )
+    prompt_style: PromptStyle = Field(
+        PromptStyle.RAW,
+        title="Prompt style",
+        description="For GuardReasoner models: raw text, or the model's chat template",
+    )
     limit: int | None = Field(None, title="Limit", description="Only the first so many cases", ge=1)
 
     @model_validator(mode="after")
     def _model_fits_guard(self) -> ClassifyParams:
-        if self.guard is GuardKind.GAUNTLET and not self.model:
-            raise ValueError("the gauntlet needs a model")
-        if self.guard is GuardKind.REASONER and self.model:
-            raise ValueError("the reasoner works without a model")
+        if self.guard.needs_model and not self.model:
+            raise ValueError(f"the {self.guard} guard needs a model")
+        if self.model and not self.guard.needs_model:
+            raise ValueError(f"the {self.guard} guard works without a model")
+        if self.policies and self.guard is GuardKind.GUARDREASONER:
+            raise ValueError("the guardreasoner guard judges by no policies")
         if self.model:
             from engine.models.registry import parse_spec
 

@@ -57,6 +57,7 @@ async def classify(work: Work) -> Mapping[str, JsonValue]:
         level=params.level,
         policy_names=params.policies or None,
         serial=params.serial,
+        prompt_style=params.prompt_style,
     )
     try:
         work.made_from("data", str(file), await asyncio.to_thread(sha256_of, file))

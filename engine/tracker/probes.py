@@ -183,8 +183,12 @@ def _probe_values(case: Case, events: Sequence[Event], source: str) -> dict[str,
 
 
 def _verdict_json(verdict: Verdict) -> str:
-    bare = tuple(dataclasses.replace(finding, reasoning="") for finding in verdict.policies)
-    return json.dumps(to_jsonable(dataclasses.replace(verdict, policies=bare)), separators=(",", ":"))
+    bare = dataclasses.replace(
+        verdict,
+        policies=tuple(dataclasses.replace(finding, reasoning="") for finding in verdict.policies),
+        tasks=tuple(dataclasses.replace(finding, reasoning="") for finding in verdict.tasks),
+    )
+    return json.dumps(to_jsonable(bare), separators=(",", ":"))
 
 
 def _keep_texts(connection: Connection, policies: Sequence[Policy]) -> None:
