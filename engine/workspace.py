@@ -68,6 +68,12 @@ def default_models_dir(env: Mapping[str, str] = os.environ) -> Path:
     return _of_known_home(Path(wanted)).absolute() if wanted else _data_folder() / "models"
 
 
+def default_data_dir(env: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder that benchmarks are fetched to: ``WIZARD_DATA``, else the platform's."""
+    wanted = env.get("WIZARD_DATA")
+    return _of_known_home(Path(wanted)).absolute() if wanted else _data_folder() / "data"
+
+
 def shipped_policies() -> Path:
     """Return the policies that came with the program: inside an installed package, or in its checkout."""
     engine = Path(__file__).resolve().parent
