@@ -150,8 +150,8 @@ class OutputParser:
         self.labels: dict[Task, Label] = dict.fromkeys(_TASKS, Unlabelled.INDETERMINATE)
         """What the final block states; until `finish`, what the block being read does."""
         self.faults: list[Fault] = []
-        self.complete = False
-        """Whether the final block has a line for each task. Known after `finish`."""
+        self.answered: frozenset[Task] = frozenset()
+        """The tasks that the final block has a line for, whatever it states. Known after `finish`."""
         self._task: Task | None = None
         self._headed: set[Task] = set()
         self._blocks: list[_Block] = []
@@ -162,6 +162,11 @@ class OutputParser:
         self._plain = False
         self._preamble: int | None = None
         self._after: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the final block has a line for each task. Known after `finish`."""
+        return len(self.answered) == len(_TASKS)
 
     @property
     def text(self) -> str:
@@ -346,7 +351,7 @@ class OutputParser:
                 parts.append(
                     LabelStated(task, label, final.starts.get(task, self._at) if final else self._at)
                 )
-        self.complete = final is not None and final.complete
+        self.answered = frozenset(final.labels if final else ())
 
     # --- faults --------------------------------------------------------------------------------------
 

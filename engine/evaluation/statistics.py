@@ -243,8 +243,9 @@ def _f1(counts: Counts) -> Floats:
 
     hits = 2.0 * counts[:, 0]
     calls = hits + counts[:, 1] + counts[:, 2]
-    undefined: Floats = np.full(len(counts), np.nan)
-    return np.divide(hits, calls, out=undefined, where=calls > 0)
+    figures: Floats = np.full(len(counts), np.nan)
+    np.divide(hits, calls, out=figures, where=calls > 0)
+    return figures
 
 
 def _f1_difference(drawn: Sequence[Counts]) -> Floats:
