@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import classify, doctor, init, jobs, models, runs
+from app.cli import classify, doctor, init, jobs, models, runs, score
 from app.cli.exits import Exit, exit_code_of, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
 
@@ -26,6 +26,7 @@ cli = typer.Typer(
 cli.command("classify")(classify.classify)
 cli.command("doctor")(doctor.doctor)
 cli.command("init")(init.init)
+cli.command("score")(score.score)
 cli.add_typer(jobs.cli, name="jobs")
 cli.add_typer(models.cli, name="models")
 cli.add_typer(runs.cli, name="runs")

@@ -75,7 +75,7 @@ def read_prediction(prediction: Prediction, task: Task, parser: Parser = Parser.
     return Reading(prediction.line, prediction.gold, label, why, official)
 
 
-def score(task: Task, readings: Iterable[Reading]) -> Score:
+def score_readings(task: Task, readings: Iterable[Reading]) -> Score:
     """Count what was read.
 
     Raises:
