@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-
 SPARSE = {"sparse": True}
 """Metadata of a field that the JSON form leaves out where it holds nothing."""
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,12 @@ from engine.events import (
 from engine.guards.base import Guard
 from engine.guards.build import build_guard
 from engine.jobs.classify import PREDICTIONS, ClassifyParams
-from engine.jobs.event_file import PatientFile
+from engine.jobs.result_lines import ResultLines
 from engine.jobs.worker import Work, WorkFailed, sha256_of
 from engine.models.base import ModelError
 from engine.workspace import find_workspace, of_home
 
 REPORT_S = 0.2
-_ROOM_S = 1.0
 
 
 async def classify(work: Work) -> Mapping[str, JsonValue]:
@@ -62,11 +61,12 @@ async def classify(work: Work) -> Mapping[str, JsonValue]:
     try:
         work.made_from("data", str(file), await asyncio.to_thread(sha256_of, file))
         await _tell_of_guard(work, guard)
-        predictions = Predictions(work.folder.path / PREDICTIONS, guard)
+        predictions = ResultLines(work.folder.path / PREDICTIONS, _made_with(guard))
+        known = _read_earlier(predictions.earlier)
         tally = Tally(len(cases))
         left = []
         for index, labelled in enumerate(cases):
-            verdict = predictions.verdict(index, labelled)
+            verdict = known.get((index, labelled.case.key))
             if verdict is None:
                 left.append((index, labelled))
             else:
@@ -109,6 +109,11 @@ async def _tell_of_guard(work: Work, guard: Guard) -> None:
         work.made_from("model", guard.model, sha256)
 
 
+def _made_with(guard: Guard) -> dict[str, JsonValue]:
+    policies: dict[str, JsonValue] = {policy.name: policy.sha256 for policy in guard.policies}
+    return {"guard": guard.name, "model": guard.model, "policies": policies}
+
+
 def _path(text: str) -> Path:
     return of_home(text)
 
@@ -121,7 +126,7 @@ async def _judge(
     work: Work,
     guard: Guard,
     left: Sequence[tuple[int, LabelledCase]],
-    predictions: Predictions,
+    predictions: ResultLines,
     tally: Tally,
 ) -> None:
     report = _Report(work, tally)
@@ -131,7 +136,7 @@ async def _judge(
         _stop_if_unreachable(events, tally)
         last = events[-1]
         assert isinstance(last, VerdictReached)
-        await predictions.keep(index, labelled, last.verdict)
+        await predictions.keep(_row(index, labelled, last.verdict))
         tally.add(labelled, last.verdict)
         report.after(last.verdict)
         await asyncio.sleep(0)  # a guard that never waits must still be stoppable
@@ -240,59 +245,20 @@ def _percent(count: int, n: int) -> JsonValue:
     return {"value": 100 * count / n, "n": n, "low": 100 * low, "high": 100 * high}
 
 
-class Predictions:
-    """The file of verdicts: read once at the beginning, then appended to, a line a case."""
-
-    def __init__(self, path: Path, guard: Guard) -> None:
-        self._known: dict[tuple[int, str], Verdict] = {}
-        policies: dict[str, JsonValue] = {policy.name: policy.sha256 for policy in guard.policies}
-        earlier = self._read(path)
-        if earlier is not None and earlier != policies:
-            raise WorkFailed(
-                "The policies have changed since the first attempt: its verdicts and new ones do not mix.",
-                kept=f"The {len(self._known):,} verdicts so far are kept in {path.name}.",
-                hint="Run it anew, as a job of its own.",
-            )
-        self._file = PatientFile(path)
-        if earlier is None:
-            self._file.append(_line({"guard": guard.name, "model": guard.model, "policies": policies}))
-
-    def _read(self, path: Path) -> dict[str, JsonValue] | None:
-        """Read what an earlier attempt has left; return the policies that it judged by."""
-        try:
-            lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
-        except FileNotFoundError:
-            return None
-        policies: dict[str, JsonValue] | None = None
-        for line in lines:
-            with suppress(ValueError, KeyError, TypeError, EventDecodeError):
-                row: Any = json.loads(line)
-                if "policies" in row and policies is None:
-                    policies = row["policies"]
-                else:
-                    self._known[row["index"], row["case_key"]] = from_jsonable(Verdict, row["verdict"])
-        return policies
-
-    def verdict(self, index: int, labelled: LabelledCase) -> Verdict | None:
-        """Return the verdict of an earlier attempt on this very case."""
-        return self._known.get((index, labelled.case.key))
-
-    async def keep(self, index: int, labelled: LabelledCase, verdict: Verdict) -> None:
-        """Write a verdict down. On a full disk this waits for room: nothing is judged meanwhile."""
-        row = {
-            "index": index,
-            "case_key": labelled.case.key,
-            "label": labelled.label,
-            "verdict": to_jsonable(verdict),
-        }
-        written = self._file.append(_line(row))
-        while not written:
-            await asyncio.sleep(_ROOM_S)
-            written = self._file.append(b"")
-
-    def close(self) -> None:
-        self._file.close()
+def _read_earlier(lines: Iterable[bytes]) -> dict[tuple[int, str], Verdict]:
+    """Return the verdicts of an earlier attempt, by the place and the key of their case."""
+    known: dict[tuple[int, str], Verdict] = {}
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError, EventDecodeError):
+            row: Any = json.loads(line)
+            known[row["index"], row["case_key"]] = from_jsonable(Verdict, row["verdict"])
+    return known
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n"
+def _row(index: int, labelled: LabelledCase, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "index": index,
+        "case_key": labelled.case.key,
+        "label": labelled.label,
+        "verdict": to_jsonable(verdict),
+    }

@@ -98,6 +98,10 @@ def working_for(kind: str) -> Working:
         from engine.jobs.classify_work import classify
 
         return classify
+    if kind == "evaluate":
+        from engine.jobs.evaluate_work import evaluate
+
+        return evaluate
     raise WorkFailed(f"This program has no work for jobs of the kind {kind!r}.")
 
 

@@ -167,4 +167,4 @@ def test_changed_policies_do_not_mix_with_earlier_verdicts(workshop: Workshop, t
     text.write_text(text.read_text() + "\nMore.\n")
     workshop.jobs.resume(run_id)
     assert workshop.until(run_id).outcome == "failed (1)"
-    assert "The policies have changed" in workshop.output(run_id)
+    assert "This has changed since the first attempt: policies" in workshop.output(run_id)

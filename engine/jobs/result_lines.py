@@ -1,0 +1,80 @@
+"""A run's file of results: a line that says what they were made with, then a line for each case.
+
+It is read once when an attempt begins, then appended to. A line that was torn when a worker was killed does
+not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from engine.events import JsonValue
+from engine.jobs.event_file import PatientFile
+from engine.jobs.worker import WorkFailed
+
+_ROOM_S = 1.0
+
+
+class ResultLines:
+    """The file at ``path``. ``earlier`` are the lines of results that an earlier attempt has left.
+
+    Raises:
+        WorkFailed: if that attempt was made with something else than ``made_with``.
+    """
+
+    def __init__(self, path: Path, made_with: Mapping[str, JsonValue]) -> None:
+        head, self.earlier = _read(path)
+        if head is not None and head != made_with:
+            changed = [name for name, value in made_with.items() if head.get(name) != value]
+            raise WorkFailed(
+                f"This has changed since the first attempt: {', '.join(changed) or 'what it was made with'}. "
+                "Its results and new ones do not mix.",
+                kept=f"The {len(self.earlier):,} results so far are kept in {path.name}.",
+                hint="Run it anew, as a job of its own.",
+            )
+        self._file = PatientFile(path)
+        if head is None:
+            self._file.append(_line(made_with))
+
+    async def keep(self, row: Mapping[str, Any]) -> None:
+        """Write a result down. On a full disk this waits for room: no work is done meanwhile."""
+        written = self._file.append(_line(row))
+        while not written:
+            await asyncio.sleep(_ROOM_S)
+            written = self._file.append(b"")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file of results, the first says what they were made with.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    lines = path.read_bytes().split(b"\n")
+    lines.pop()  # what follows the last newline is torn
+    return iter(lines)
+
+
+def _read(path: Path) -> tuple[dict[str, JsonValue] | None, list[bytes]]:
+    try:
+        lines = list(whole_lines(path))
+    except FileNotFoundError:
+        return None, []
+    while lines:
+        with suppress(ValueError):
+            head: Any = json.loads(lines.pop(0))
+            if isinstance(head, dict) and "guard" in head:
+                return head, lines
+    return None, []
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, separators=(",", ":")).encode("ascii") + b"\n"
