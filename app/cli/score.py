@@ -129,4 +129,4 @@ def _identity(prediction: Prediction) -> str:
 
 def _note_size(benchmark: Benchmark, n: int) -> None:
     if benchmark.content_of_size(n) is None:
-        say(f"Note: {n:,} items were scored; {benchmark.name} has {benchmark.contents[0].size:,}.")
+        say(f"Note: {benchmark.name} has {benchmark.contents[0].size:,} items; scored: {n:,}.")
