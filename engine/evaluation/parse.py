@@ -112,13 +112,16 @@ Part = TaskBegan | StepBegan | Said | LabelStated | Fault
 
 _TASKS = tuple(Task)
 _EDGE = " \t\r*_`"
-_TASK = re.compile(r"task\s*(\d{1,3})(?!\d)[\s:.*]*(.*)", re.IGNORECASE)
-_STEP = re.compile(r"reasoning\s+step\s*(\d{1,4})(?!\d)[\s:.*]*(.*)", re.IGNORECASE)
-_NAMES_TASK = re.compile(r"\btask\s*([123])(?!\d)", re.IGNORECASE)
-_ANSWERS = re.compile(r"answers?\s*:?", re.IGNORECASE)
-_LABEL = re.compile(r"(request|completion|response)[*_` \t]*:[*_` \t]*", re.IGNORECASE)
+_ANY_CASE = re.IGNORECASE | re.ASCII  # in Unicode, a long s is an s of another case
+_TASK = re.compile(r"task\s*(\d{1,3})(?!\d)[\s:.*]*(.*)", _ANY_CASE)
+_STEP = re.compile(r"reasoning\s+step\s*(\d{1,4})(?!\d)[\s:.*]*(.*)", _ANY_CASE)
+_NAMES_TASK = re.compile(r"\btask\s*([123])(?!\d)", _ANY_CASE)
+_ANSWERS = re.compile(r"answers?[\s*_`]*:?", _ANY_CASE)
+_LABEL = re.compile(r"(request|completion|response)[*_` \t]*:[*_` \t]*", _ANY_CASE)
+_LEADING = re.compile(r"\A[\s*_`]+")
 _RULE = re.compile(r"-{3,}")
 _MAY_MEAN = ("answer", "request", "completion", "response")
+_TELLING = max(map(len, _MAY_MEAN))
 _SPAN = 200
 
 
@@ -157,7 +160,8 @@ class OutputParser:
         self._blocks: list[_Block] = []
         self._open: _Block | None = None
         self._written: list[str] = []
-        self._line = ""
+        self._line: list[str] = []
+        self._start = ""
         self._at = 0
         self._plain = False
         self._preamble: int | None = None
@@ -189,7 +193,7 @@ class OutputParser:
         parts: list[Part] = []
         if self._line or self._plain:
             self._end_line(parts, "")
-        self._close_block(parts, self._at)
+        self._close_block()
         final = self._final()
         self._settle(final, parts)
         self._find_faults(final, parts)
@@ -199,28 +203,39 @@ class OutputParser:
 
     def _grow(self, piece: str, parts: list[Part]) -> None:
         """Add to the line being written; pass it on if it can no longer mean anything."""
+        if not piece:
+            return
         if self._plain:
             self._say(piece, parts)
             self._at += len(piece)
             return
-        self._line += piece
-        if self._line and not _may_mean(self._line):
-            self._close_block(parts, self._at)
-            self._plain = True
-            self._note_text(self._at)
-            self._say(self._line, parts)
-            self._at += len(self._line)
-            self._line = ""
+        self._line.append(piece)
+        if len(self._start) < _TELLING:
+            told = piece if self._start else _LEADING.sub("", piece)
+            self._start = (self._start + told[:_TELLING])[:_TELLING]
+            if not _may_mean(self._start):
+                self._plain = True
+                self._close_block()
+                self._note_text(self._at)
+                line = self._take_line()
+                self._say(line, parts)
+                self._at += len(line)
 
     def _end_line(self, parts: list[Part], newline: str) -> None:
         if self._plain:
             self._plain = False
             self._say(newline, parts)
         else:
-            line, self._line = self._line, ""
+            line = self._take_line()
             self._read_line(line, newline, parts)
             self._at += len(line)
         self._at += len(newline)
+        self._start = ""
+
+    def _take_line(self) -> str:
+        line = "".join(self._line)
+        self._line.clear()
+        return line
 
     def _read_line(self, line: str, newline: str, parts: list[Part]) -> None:
         core = line.strip().strip(_EDGE)
@@ -235,7 +250,7 @@ class OutputParser:
         elif label is not None:
             self._read_label(line, core, label, newline, parts)
         else:
-            self._close_block(parts, self._at)
+            self._close_block()
             self._note_text(self._at)
             self._say(line + newline, parts)
 
@@ -243,7 +258,7 @@ class OutputParser:
         if _ANSWERS.fullmatch(title):
             self._begin_block(line, parts)
             return
-        self._close_block(parts, self._at)
+        self._close_block()
         self._after = None
         if (task := _TASK.match(title)) is not None:
             number = int(task[1])
@@ -282,7 +297,7 @@ class OutputParser:
     # --- answers -------------------------------------------------------------------------------------
 
     def _begin_block(self, line: str, parts: list[Part]) -> None:
-        self._close_block(parts, self._at)
+        self._close_block()
         self._withdraw(parts)
         self._after = None
         self._open = _Block(self._at, self._at + len(line))
@@ -297,11 +312,16 @@ class OutputParser:
     def _read_label(
         self, line: str, core: str, match: re.Match[str], newline: str, parts: list[Part]
     ) -> None:
-        if self._open is None:
-            self._open = _Block(self._at, self._at, headed=False)
-            self._note_text(self._at)
-        block = self._open
         task = Task(match[1].lower())
+        block = self._open
+        if block is None or (not block.headed and task is Task.REQUEST):
+            self._open = block = _Block(self._at, self._at, headed=False)
+            self._note_text(self._at)
+        if not block.headed:
+            self._say(line + newline, parts)
+            if task is not _TASKS[len(block.labels)]:
+                self._open = None
+                return
         value = core[match.end() :]
         start = self._at + line.find(core) + match.end()
         label = _label(task, value)
@@ -309,21 +329,15 @@ class OutputParser:
         block.starts[task] = start
         block.end = self._at + len(line)
         if not block.headed:
-            self._say(line + newline, parts)
-            self._read_unheaded(block, task, parts)
+            if block.complete:
+                self._accept_unheaded(block, parts)
             return
         if label is Unlabelled.INDETERMINATE:
             self._fault(f"This is no label of the {task.value} task.", self._at, line, parts)
         self.labels[task] = label
         parts.append(LabelStated(task, label, start))
 
-    def _read_unheaded(self, block: _Block, task: Task, parts: list[Part]) -> None:
-        """Take a line that no heading came before: only all three in order, one after the other, count."""
-        if list(block.labels) != list(_TASKS[: len(block.labels)]) or task is not list(block.labels)[-1]:
-            self._open = None
-            return
-        if not block.complete:
-            return
+    def _accept_unheaded(self, block: _Block, parts: list[Part]) -> None:
         self._withdraw(parts)
         self._after = None
         block.headed = True
@@ -334,7 +348,7 @@ class OutputParser:
             self.labels[stated] = label
             parts.append(LabelStated(stated, label, block.starts[stated]))
 
-    def _close_block(self, parts: list[Part], at: int) -> None:
+    def _close_block(self) -> None:
         block, self._open = self._open, None
         if block is not None and block.headed:
             self._blocks.append(block)
@@ -417,10 +431,9 @@ def _label(task: Task, value: str) -> Label:
     return next((label for label in LABELS[task] if label.value == word), Unlabelled.INDETERMINATE)
 
 
-def _may_mean(line: str) -> bool:
+def _may_mean(start: str) -> bool:
     """Tell whether a line that begins so may yet be a heading, a rule, or a line of the answers."""
-    start = line.lstrip().lstrip(_EDGE)
     if not start or start[0] in "#-":
         return True
-    low = start[:10].lower()
+    low = start.lower()
     return any(low.startswith(word) or word.startswith(low) for word in _MAY_MEAN)
