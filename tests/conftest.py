@@ -12,6 +12,8 @@ import pytest
 from engine.models.base import ModelUnreachable
 from engine.models.pull import pull
 
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
 
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
@@ -28,6 +30,14 @@ def smollm2() -> Path:
             return pull("smollm2", cache)
         except ModelUnreachable as error:
             pytest.skip(f"SmolLM2 cannot be fetched: {error}")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Published benchmarks and outputs, which the repository does not hold: ``../shared/data``."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"there are no published data at {SHARED_DATA}")
+    return SHARED_DATA
 
 
 @pytest.fixture(autouse=True)
