@@ -36,6 +36,11 @@ class Guard(Protocol):
         """The exact texts it judges by; their hashes are those in its `Started`."""
         ...
 
+    @property
+    def slots(self) -> int:
+        """How many cases are worth judging at the same time."""
+        ...
+
     def judge(self, case: Case) -> AsyncGenerator[Event, None]: ...
 
     async def warm(self) -> None:
@@ -50,15 +55,29 @@ class Guard(Protocol):
 
 
 class Stream:
-    """Stamps the events of one judgement with their number and time."""
+    """Stamps the events of one judgement with their number and time.
+
+    The clock stands still between `pause` and `resume`, while other judgements have their turn.
+    """
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
+        self._paused: float | None = None
         self._next = 0
 
     @property
     def elapsed_ms(self) -> float:
-        return (time.perf_counter() - self._began) * 1000
+        now = time.perf_counter() if self._paused is None else self._paused
+        return (now - self._began) * 1000
+
+    def pause(self) -> None:
+        if self._paused is None:
+            self._paused = time.perf_counter()
+
+    def resume(self) -> None:
+        if self._paused is not None:
+            self._began += time.perf_counter() - self._paused
+            self._paused = None
 
     def event(self, kind: type[EventT], **fields: Any) -> EventT:
         """Return a ``kind`` with the next ``seq`` and the present ``at_ms``."""

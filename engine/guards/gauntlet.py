@@ -127,6 +127,7 @@ class Gauntlet:
             raise ValueError("a gauntlet needs at least one policy, and each only once")
         self.model: str | None = model.spec
         self.policies = tuple(policies)
+        self.slots = 1
         self._model = model
         self._effort = effort
         self._width = 1 if serial else max(1, model.slots)

@@ -60,6 +60,7 @@ class Reasoner:
         """
         self.name = "reasoner"
         self.model: str | None = None
+        self.slots = 1
         self.level = Level(level)
         shared, signal_sets = load_signals(folder, names)
         self.policies = tuple(

@@ -41,6 +41,7 @@ class ScriptedGuard:
     """Streams ``thought`` in every lane at once, then decides that the last lane is violated."""
 
     name = "scripted"
+    slots = 1
 
     def __init__(
         self,
