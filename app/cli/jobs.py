@@ -35,7 +35,7 @@ def add_job(spec: JobSpec, wishes: Wishes) -> int:
         if wishes.estimate:
             _print_estimate(jobs, spec, as_json=wishes.as_json)
             return Exit.DONE
-        job = _added(jobs, spec)
+        job = added(jobs, spec)
         _print_id(job, as_json=wishes.as_json)
     return Exit.DONE
 
@@ -46,7 +46,7 @@ def run_job(spec: JobSpec, wishes: Wishes) -> int:
     from engine.tracker.run_json import json_text
 
     with open_queue(wishes.db, wishes.policies) as jobs:
-        job = _added(jobs, spec)
+        job = added(jobs, spec)
         say(f"{named(job)} is queued.")
         try:
             if wishes.as_json:
@@ -82,7 +82,7 @@ for name, kinds, does in (
     )
 
 
-def _added(jobs: Jobs, spec: JobSpec) -> JobSummary:
+def added(jobs: Jobs, spec: JobSpec) -> JobSummary:
     from engine.jobs.scheduler import attend
 
     attend(jobs)

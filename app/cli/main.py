@@ -5,17 +5,30 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from app import __version__
-from app.cli import classify, doctor, init, jobs, models, runs, score
+from app.cli import classify, doctor, evaluate, init, jobs, models, runs, score
 from app.cli.exits import Exit, exit_code_of, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
 
+
+class _Commands(TyperGroup):
+    """All commands. One is made from what its kind of job takes, which is loaded when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted([*super().list_commands(ctx), evaluate.NAME])
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return evaluate.command() if cmd_name == evaluate.NAME else super().get_command(ctx, cmd_name)
+
+
 cli = typer.Typer(
     name="wizard101",
+    cls=_Commands,
     help="A workbench for reasoning-based LLM safety guards. Without a command: the terminal interface.",
     add_completion=False,
     no_args_is_help=False,

@@ -81,9 +81,7 @@ def reliability(
         inside = place == bin_
         n, hits = int(inside.sum()), int(true[inside].sum())
         low, high = float(ends[bin_]), float(ends[bin_ + 1])
-        found.append(
-            ReliabilityBin(low, high, n, float(said[inside].mean()), hits / n, wilson(hits, n))
-        )
+        found.append(ReliabilityBin(low, high, n, float(said[inside].mean()), hits / n, wilson(hits, n)))
     return found
 
 

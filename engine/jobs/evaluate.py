@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PREDICTIONS = "predictions.jsonl"
 SCORES = "scores.json"
 
+GROUPS = ("all", "guardreasoner")
+"""Names that stand for several benchmarks."""
+
 _OWN_FILE = ".jsonl"
 
 
@@ -34,8 +37,8 @@ class EvaluateParams(Params):
     )
     benchmark: str = Field(
         title="Benchmarks",
-        description="Names with commas between them, 'guardreasoner' for the paper's, 'all'; or a file of "
-        "labelled cases (.jsonl)",
+        description="Names with commas between them, 'guardreasoner' for the paper's, 'all' for what is "
+        "here; or a file of labelled cases (.jsonl)",
         min_length=1,
     )
     limit: int | None = Field(
@@ -103,20 +106,14 @@ class Evaluate(Kind[EvaluateParams]):
         return cut_name(f"{params.benchmark}: {', '.join(by)}")
 
     def check(self, params: EvaluateParams, cwd: Path) -> None:
-        from engine.evaluation.benchmark_data import find_place, how_to_get
-
         if is_own_file(params.benchmark):
             if not (cwd / of_home(params.benchmark)).is_file():
                 raise JobError(f"There is no file {cwd / of_home(params.benchmark)} of cases.")
             return
-        folder = None if params.data_dir is None else cwd / of_home(params.data_dir)
+        folder = data_folder(params, cwd)
         if folder is not None and not folder.is_dir():
             raise JobError(f"There is no data folder {folder}.")
-        chosen = chosen_benchmarks(params)
-        missing = [benchmark for benchmark in chosen if find_place(benchmark, folder) is None]
-        if missing:
-            names = ", ".join(benchmark.name for benchmark in missing)
-            raise JobError(f"The data of {names} is not here.", how_to_get(missing[0]))
+        choose(params, folder)
 
     def pace_key(self, params: EvaluateParams) -> str:
         return " ".join(filter(None, (params.guard, params.model, params.level)))
@@ -126,7 +123,8 @@ class Evaluate(Kind[EvaluateParams]):
             with (cwd / of_home(params.benchmark)).open("rb") as file:
                 sizes = [sum(1 for line in file if line.strip())]
         else:
-            sizes = [benchmark.contents[0].size for benchmark in chosen_benchmarks(params)]
+            chosen, _ = choose(params, data_folder(params, cwd))
+            sizes = [benchmark.contents[0].size for benchmark in chosen]
         cases = sum(min(size, params.limit or size) for size in sizes)
         key = self.pace_key(params)
         if key not in pace:
@@ -139,32 +137,54 @@ def is_own_file(benchmark: str) -> bool:
     return benchmark.strip().endswith(_OWN_FILE)
 
 
-def chosen_benchmarks(params: EvaluateParams) -> list[Benchmark]:
-    """Return the benchmarks that are named; of a group, those that the guard can be evaluated on.
+def data_folder(params: EvaluateParams, cwd: Path) -> Path | None:
+    """Return the folder of data that is named, if one is."""
+    return None if params.data_dir is None else cwd / of_home(params.data_dir)
+
+
+def choose(params: EvaluateParams, folder: Path | None) -> tuple[list[Benchmark], dict[str, str]]:
+    """Return the benchmarks to evaluate on, and why others were left out.
+
+    Of a group, that is those whose data is here and of which the guard has something to say.
 
     Raises:
-        JobError: if a name is that of none, or the guard has nothing to say of what a benchmark asks.
+        JobError: if that is none, or one that is named itself cannot be used.
     """
-    from engine.cases import Task
+    from engine.evaluation.benchmark_data import find_place, how_to_get
     from engine.evaluation.benchmark_errors import BenchmarkError
-    from engine.evaluation.benchmarks import select_benchmarks
-    from engine.evaluation.items import Form
+    from engine.evaluation.benchmarks import find_benchmark, select_benchmarks
 
     try:
-        chosen = select_benchmarks(params.benchmark)
+        members = select_benchmarks(params.benchmark)
+        words = [word.strip() for word in params.benchmark.split(",")]
+        named = {find_benchmark(word).name for word in words if word and word.casefold() not in GROUPS}
     except BenchmarkError as error:
         raise JobError(error.message, error.hint) from error
-    unfit = {
-        benchmark.name: "asks questions, and a guard answers none"
-        if benchmark.form is Form.CHOICE
-        else f"is about refusal, of which the {params.guard} guard says nothing"
-        for benchmark in chosen
-        if benchmark.form is Form.CHOICE
-        or (benchmark.task is Task.COMPLETION and params.guard is not GuardKind.GUARDREASONER)
-    }
-    fit = [benchmark for benchmark in chosen if benchmark.name not in unfit]
-    named = {name.strip().casefold() for name in params.benchmark.split(",")}
-    if not fit or (unfit and not named & {"all", "guardreasoner"}):
-        name, why = next(iter(unfit.items()))
-        raise JobError(f"{name} {why}.", "Leave it out.")
-    return fit
+    chosen: list[Benchmark] = []
+    left_out: dict[str, str] = {}
+    for benchmark in members:
+        unfit = _unfit(benchmark, params.guard)
+        if unfit is None and find_place(benchmark, folder) is not None:
+            chosen.append(benchmark)
+        elif benchmark.name in named:
+            if unfit is not None:
+                raise JobError(f"{benchmark.name} {unfit}.", "Leave it out.")
+            raise JobError(f"The data of {benchmark.name} is not here.", how_to_get(benchmark))
+        else:
+            left_out[benchmark.name] = unfit or "is not here"
+    if not chosen:
+        name, why = next(iter(left_out.items()))
+        raise JobError(f"None of these can be evaluated: {name} {why}.", "'wizard101 data list' shows all.")
+    return chosen, left_out
+
+
+def _unfit(benchmark: Benchmark, guard: GuardKind) -> str | None:
+    """Return why this guard cannot be evaluated on a benchmark; None if it can."""
+    from engine.cases import Task
+    from engine.evaluation.items import Form
+
+    if benchmark.form is Form.CHOICE:
+        return "asks questions, and a guard answers none"
+    if benchmark.task is Task.COMPLETION and guard is not GuardKind.GUARDREASONER:
+        return f"is about refusal, of which the {guard} guard says nothing"
+    return None

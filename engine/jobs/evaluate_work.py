@@ -34,7 +34,7 @@ from engine.events import Event, Failed, JsonValue, OutputFinished, VerdictReach
 from engine.guards.base import Guard
 from engine.guards.build import build_guard
 from engine.guards.many import judge_many
-from engine.jobs.evaluate import PREDICTIONS, SCORES, EvaluateParams, chosen_benchmarks, is_own_file
+from engine.jobs.evaluate import PREDICTIONS, SCORES, EvaluateParams, choose, data_folder, is_own_file
 from engine.jobs.result_lines import ResultLines
 from engine.jobs.worker import Work, WorkFailed, sha256_of
 from engine.models.base import ModelError
@@ -71,7 +71,7 @@ async def evaluate(work: Work) -> Mapping[str, JsonValue]:
     """
     params = EvaluateParams.model_validate(dict(work.params))
     with _many_objects():
-        parts = await asyncio.to_thread(_load, params)
+        parts = await asyncio.to_thread(_load, work, params)
         cases = _cases(parts)
     guard = build_guard(
         params.guard,
@@ -110,12 +110,15 @@ async def evaluate(work: Work) -> Mapping[str, JsonValue]:
 # --- what there is to judge --------------------------------------------------------------------------
 
 
-def _load(params: EvaluateParams) -> list[Part]:
+def _load(work: Work, params: EvaluateParams) -> list[Part]:
     if is_own_file(params.benchmark):
         return [_part(params, *_own_file(of_home(params.benchmark)))]
-    folder = None if params.data_dir is None else of_home(params.data_dir)
+    folder = data_folder(params, Path())
+    chosen, left_out = choose(params, folder)
+    for name, why in left_out.items():
+        work.log(f"Left out: {name} {why}.")
     parts = []
-    for benchmark in chosen_benchmarks(params):
+    for benchmark in chosen:
         try:
             loaded = load_benchmark(benchmark, folder, accept_changed=params.accept_changed)
         except BenchmarkError as error:
@@ -147,7 +150,9 @@ def _own_file(path: Path) -> tuple[Benchmark, list[Item], str]:
     except OSError as error:
         raise WorkFailed(f"{path} cannot be read: {error.strerror}.") from error
     except CaseFileError as error:
-        raise WorkFailed(f"{path}, {error}.", kept="Nothing was judged.", hint="Mend it and retry.") from error
+        raise WorkFailed(
+            f"{path}, {error}.", kept="Nothing was judged.", hint="Mend it and retry."
+        ) from error
     labelled = [(number, row) for number, row in enumerate(rows) if row.label is not None]
     if not labelled:
         raise WorkFailed(f"{path} has no labelled cases.", hint="A label is 'harmful' or 'unharmful'.")
