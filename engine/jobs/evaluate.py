@@ -103,7 +103,8 @@ class Evaluate(Kind[EvaluateParams]):
             by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
         if params.guard is not GuardKind.GUARDREASONER:
             by.append(str(params.level))
-        return cut_name(f"{params.benchmark}: {', '.join(by)}")
+        of = Path(params.benchmark).name if is_own_file(params.benchmark) else params.benchmark
+        return cut_name(f"{of}: {', '.join(by)}")
 
     def check(self, params: EvaluateParams, cwd: Path) -> None:
         if is_own_file(params.benchmark):
