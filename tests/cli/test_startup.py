@@ -22,6 +22,9 @@ HEAVY = (
     "xllamacpp",
     "ollama",
     "httpx",
+    "numpy",
+    "scipy",
+    "sklearn",
 )
 
 
@@ -44,7 +47,9 @@ def test_without_a_terminal_the_workbench_refuses(tmp_path: Path, arguments: lis
     assert b"needs a terminal" in run.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["classify"], ["models"], ["models", "pull"], ["doctor"], ["init"]])
+@pytest.mark.parametrize(
+    "command", [[], ["classify"], ["models"], ["models", "pull"], ["doctor"], ["init"], ["score"]]
+)
 def test_every_command_has_help(tmp_path: Path, command: list[str]) -> None:
     run = wizard(*command, "--help", cwd=tmp_path)
     assert run.returncode == 0
