@@ -164,6 +164,11 @@ def test_a_block_has_a_heading_in_any_dress(heading: str) -> None:
     assert read_block(f"{heading}\nRequest: harmful\n")[Task.REQUEST] is Harm.HARMFUL
 
 
+@pytest.mark.parametrize("heading", ["# An\u017fwers:", "The answers:", "Answers: harmful", "Answers 1:", "---"])
+def test_what_is_nearly_a_heading_begins_no_block(heading: str) -> None:
+    assert read_block(f"{heading}\nRequest: harmful\n") == NOTHING
+
+
 def test_lines_may_end_as_on_windows_and_blank_lines_and_rules_may_stand_between() -> None:
     assert read_block(OUTPUT.replace("\n", "\r\n")) == UNHARMFUL
     assert read_block(ANSWERS.replace("\n", "\n\n---\n")) == HARMFUL
