@@ -164,7 +164,9 @@ def test_a_block_has_a_heading_in_any_dress(heading: str) -> None:
     assert read_block(f"{heading}\nRequest: harmful\n")[Task.REQUEST] is Harm.HARMFUL
 
 
-@pytest.mark.parametrize("heading", ["# An\u017fwers:", "The answers:", "Answers: harmful", "Answers 1:", "---"])
+@pytest.mark.parametrize(
+    "heading", ["# An\u017fwers:", "The answers:", "Answers: harmful", "Answers 1:", "---"]
+)
 def test_what_is_nearly_a_heading_begins_no_block(heading: str) -> None:
     assert read_block(f"{heading}\nRequest: harmful\n") == NOTHING
 
