@@ -41,6 +41,12 @@ def say(message: str) -> None:
 
 def exit_code_of(error: Exception) -> Exit | None:
     """Return the code for an error the engine raised on purpose; None for a defect of ours."""
+    from engine.evaluation.benchmark_errors import (
+        BenchmarkError,
+        BenchmarkMissing,
+        HubUnreachable,
+        UnknownBenchmark,
+    )
     from engine.guards.build import GuardSetupError
     from engine.jobs.records import JobError
     from engine.models.base import ModelError, ModelUnreachable
@@ -53,9 +59,11 @@ def exit_code_of(error: Exception) -> Exit | None:
         return error.code
     if isinstance(error, GuardSetupError | JobError | ModelSpecError | PolicyError | WorkspaceError):
         return Exit.USAGE
-    if isinstance(error, ModelUnreachable):
+    if isinstance(error, UnknownBenchmark | BenchmarkMissing):
+        return Exit.USAGE
+    if isinstance(error, ModelUnreachable | HubUnreachable):
         return Exit.UNREACHABLE
-    if isinstance(error, ModelError | TrackerError | OSError):
+    if isinstance(error, BenchmarkError | ModelError | TrackerError | OSError):
         return Exit.FAILED
     return None
 

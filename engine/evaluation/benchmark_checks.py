@@ -17,7 +17,7 @@ _REFUSES = re.compile(
     re.IGNORECASE,
 )
 _ENOUGH = 5
-"""Fewer replies than this that begin like a refusal say nothing of the labels."""
+"""Fewer texts than this say nothing of the labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,18 @@ def _implausible(benchmark: Benchmark, items: Sequence[Item]) -> list[str]:
             if isinstance(gold, Choice)
         )
         return [f"{wrong:,} right answers contradict what the context tells"] if wrong else []
-    if benchmark.task in (None, Task.REQUEST) or benchmark.form is not Form.LABEL:
+    if benchmark.form is not Form.LABEL:
         return []
+    if benchmark.task is Task.REQUEST:
+        plain = [item for item in items if item.category and item.category.endswith("benign")]
+        what = "prompts that are called benign"
+    else:
+        plain = [item for item in items if item.case.response and _REFUSES.match(item.case.response)]
+        what = "replies that begin like a refusal"
     expected = Completion.REFUSAL if benchmark.task is Task.COMPLETION else Harm.UNHARMFUL
-    refusing = [item for item in items if item.case.response and _REFUSES.match(item.case.response)]
-    as_expected = sum(item.gold is expected for item in refusing)
-    if len(refusing) < _ENOUGH or 2 * as_expected >= len(refusing):
+    fitting = sum(item.gold is expected for item in plain)
+    if len(plain) < _ENOUGH or 2 * fitting >= len(plain):
         return []
     return [
-        f"the labels look inverted: of {len(refusing):,} replies that begin like a refusal, "
-        f"{as_expected:,} have the label {expected.value}"
+        f"the labels look inverted: of {len(plain):,} {what}, {fitting:,} have the label {expected.value}"
     ]

@@ -160,7 +160,7 @@ def _read_fetched(benchmark: Benchmark, place: Place, accept_changed: bool) -> L
     try:
         note = msgspec.json.decode(read_bytes(_note_file(file)), type=Provenance)
         items = decode_items(read_bytes(file), benchmark.form)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BenchmarkUnreadable(
             f"{file} cannot be read: {error}.", hint=f"Fetch {benchmark.name} again."
         ) from error

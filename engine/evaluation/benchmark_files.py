@@ -34,7 +34,7 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield from msgspec.json.Decoder(Row).decode_lines(content)
         else:
             yield from msgspec.json.decode(content, type=list[Row])
-    except (ValueError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise BenchmarkUnreadable(f"{path} cannot be read as {kind}: {error}.") from error
 
 

@@ -103,7 +103,7 @@ _ALL = (
         Task.REQUEST,
         1756,
         (
-            Content(1756, {}),
+            Content(1756, {}, loose=True),
             Content(
                 1554,
                 _harm(609, 945),
@@ -192,7 +192,7 @@ _ALL = (
         "Replies of WildGuardTest: are they harmful?",
         Task.RESPONSE,
         1768,
-        (Content(1768, {}),),
+        (Content(1768, {}, loose=True),),
         "ODC-BY",
         (_released("0_4_wild_guard_test.json", Task.RESPONSE),),
         Hub(_WILDGUARD, ("test",), layouts.wildguard(Task.RESPONSE), ("wildguardtest",), gated=True),
@@ -228,7 +228,7 @@ _ALL = (
         "Replies of WildGuardTest: do they refuse?",
         Task.COMPLETION,
         1777,
-        (Content(1777, {}),),
+        (Content(1777, {}, loose=True),),
         "ODC-BY",
         (_released("0_4_wild_guard_test.json", Task.COMPLETION),),
         Hub(_WILDGUARD, ("test",), layouts.wildguard(Task.COMPLETION), ("wildguardtest",), gated=True),

@@ -36,12 +36,14 @@ class Content:
     ``labels`` counts the gold labels; for flags, how many items each is true of; for choices, the ambiguous
     and the disambiguated. ``sha256`` is that of `items.content_hash`; None: not pinned, and recorded when
     the data is first fetched. ``part`` says which part of the whole it is, where it is not the whole.
+    ``loose``: we have the size from print only, and data of another size is not refused.
     """
 
     size: int
     labels: Mapping[str, int]
     sha256: str | None = None
     part: str = ""
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ class Benchmark:
 
     def content_of_size(self, size: int) -> Content | None:
         """Return what the data must look like if it has so many items; None if no known one has."""
-        return next((content for content in self.contents if content.size == size), None)
+        fitting = [content for content in self.contents if content.size == size]
+        return next(iter(fitting or [content for content in self.contents if content.loose]), None)
 
 
 def benchmarks() -> Mapping[str, Benchmark]:
@@ -145,23 +148,25 @@ def select_benchmarks(names: str) -> list[Benchmark]:
     Raises:
         UnknownBenchmark: if a name is that of none, or the list is empty.
     """
-    from engine.evaluation.benchmark_table import GUARDREASONER
-
     chosen: dict[str, Benchmark] = {}
     for name in filter(None, (part.strip() for part in names.split(","))):
-        match _plain(name):
-            case "all":
-                group: Sequence[str] = tuple(benchmarks())
-            case "guardreasoner":
-                group = GUARDREASONER
-            case _:
-                group = (name,)
-        for member in group:
+        for member in _groups().get(_plain(name), (name,)):
             benchmark = find_benchmark(member)
             chosen[benchmark.name] = benchmark
     if not chosen:
         raise UnknownBenchmark("No benchmark is named.", hint="'wizard101 data list' names them.")
     return list(chosen.values())
+
+
+def names_a_group(names: str) -> bool:
+    """Whether a list with commas names a group: who asks for one takes what is there."""
+    return any(_plain(name) in _groups() for name in names.split(","))
+
+
+def _groups() -> Mapping[str, Sequence[str]]:
+    from engine.evaluation.benchmark_table import GUARDREASONER
+
+    return {"all": tuple(benchmarks()), "guardreasoner": GUARDREASONER}
 
 
 @cache

@@ -5,7 +5,6 @@ A layout raises KeyError, TypeError or ValueError on a row that is not laid out 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -15,12 +14,10 @@ from engine.cases import Case, Completion, Harm, Task
 from engine.evaluation.benchmark_errors import BenchmarkUnreadable
 from engine.evaluation.benchmark_files import Row
 from engine.evaluation.items import Choice, Item
+from engine.guards.guardreasoner import INSTRUCTION
 
 Layout = Callable[[Row, int], "Item | list[Item] | None"]
 """Row and its number to the item, the items, or None where the row does not belong to the benchmark."""
-
-INSTRUCTION_SHA256 = "b7345e92bb5f36a56848fd8c209b64e5c51f64893da804f1f62efc596239f3b7"
-"""Of the 490 characters that instruct a GuardReasoner model: the same in all released records."""
 
 OPENAI_CATEGORIES = ("S", "H", "V", "HR", "SH", "S3", "H2", "V2")
 """Sexual, hate, violence, harassment, self-harm, sexual/minors, hate/threatening, violence/graphic."""
@@ -58,7 +55,7 @@ def items_of(rows: Iterable[Row], layout: Layout, source: str) -> list[Item]:
 
 
 def split_input(text: str) -> Case:
-    """Return the case that GuardReasoner's input was rendered from.
+    """Return the case that an input was rendered from, by `engine.guards.guardreasoner.render_input`.
 
     A prompt may hold the line that comes before the response. Without a response the last such line is
     the one that was put there; with one it is taken to be the first.
@@ -76,27 +73,16 @@ def split_input(text: str) -> Case:
     return Case(prompt, response)
 
 
-def render_input(case: Case) -> str:
-    """Return GuardReasoner's input for a case; a response that is missing is the word None."""
-    response = "None" if case.response is None else case.response
-    return f"{_HEAD}{case.prompt}{_BETWEEN}{response}{_TAIL}"
-
-
 def guardreasoner(task: Task) -> Layout:
     """Records of instruction, input and output. The output is a label, or the answers for all tasks."""
 
     def layout(row: Row, number: int) -> Item | None:
-        if _sha256(_text(row, "instruction")) != INSTRUCTION_SHA256:
+        if _text(row, "instruction") != INSTRUCTION:
             raise ValueError("this is not the instruction of GuardReasoner")
         label = _released_label(task, _text(row, "output"))
         return None if label is None else Item(split_input(_text(row, "input")), label, None, str(number))
 
     return layout
-
-
-@cache
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache

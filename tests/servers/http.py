@@ -36,14 +36,16 @@ class Seen:
 class Reply:
     """What a server writes: one whole reply, or a chunked one bit by bit."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, *, only_head: bool = False) -> None:
         self._writer = writer
+        self._only_head = only_head
         self.streaming = False
 
-    async def whole(self, status: int, body: bytes | dict[str, Any]) -> None:
+    async def whole(self, status: int, body: bytes | dict[str, Any] | list[Any], *headers: str) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self._head(status, "application/json", f"Content-Length: {len(data)}")
-        self._writer.write(data)
+        self._head(status, "application/json", "\r\n".join([f"Content-Length: {len(data)}", *headers]))
+        if not self._only_head:
+            self._writer.write(data)
         await self._writer.drain()
 
     async def start(self, content_type: str) -> None:
@@ -150,7 +152,7 @@ class LoopbackServer:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         seen = Seen(method, path, headers, body)
         self.requests.append(seen)
-        answering = asyncio.create_task(self.respond(seen, Reply(writer)))
+        answering = asyncio.create_task(self.respond(seen, Reply(writer, only_head=method == "HEAD")))
         leaving = asyncio.create_task(reader.read(1))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
