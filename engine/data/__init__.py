@@ -1,0 +1,1 @@
+"""Data to train on: reading it, and whether it holds what a guard is to be tested on."""
