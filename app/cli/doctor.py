@@ -39,7 +39,7 @@ def doctor(as_json: JsonOption = False, db: DbOption = None, policies: PoliciesO
 
     Exit code 1 if something that the core needs is broken; a missing extra or back end is not.
     """
-    from engine.workspace import find_workspace
+    from engine.workspace import default_data_dir, find_workspace
 
     workspace = find_workspace(db, policies)
     checks = [
@@ -55,6 +55,7 @@ def doctor(as_json: JsonOption = False, db: DbOption = None, policies: PoliciesO
         _database(workspace.db),
         Check("files", "runs", True, str(workspace.runs)),
         Check("files", "models", True, str(workspace.models)),
+        Check("files", "data", True, str(default_data_dir())),
         *asyncio.run(_back_ends(workspace.models)),
     ]
     if as_json:
