@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import msgspec
 
 from engine.cases import Decision, Harm, Status, Task, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What counts of one judgement.
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What counts of one judgement. It is a struct so that a long run's many are read back quickly.
 
     ``labels`` has the tasks that the guard gave a label, ``scores`` those that it gave the positive class's
     probability, in [0, 1]; ``violated`` the policies that it found violated, where it judges by policies.
@@ -19,8 +17,8 @@ class Outcome:
 
     decision: Decision
     status: Status
-    labels: Mapping[Task, str] = field(default_factory=dict)
-    scores: Mapping[Task, float] = field(default_factory=dict)
+    labels: dict[Task, str] = {}
+    scores: dict[Task, float] = {}
     violated: tuple[str, ...] = ()
     latency_ms: float = 0.0
     tokens: int = 0
@@ -48,11 +46,11 @@ def outcome_of(verdict: Verdict, *, has_response: bool) -> Outcome:
         if verdict.score is not None and task in labels:
             scores[task] = verdict.score
     return Outcome(
-        verdict.decision,
-        verdict.status,
-        labels,
-        scores,
-        tuple(finding.policy for finding in verdict.policies if finding.violation),
-        verdict.latency_ms,
-        verdict.usage.prompt_tokens + verdict.usage.completion_tokens,
+        decision=verdict.decision,
+        status=verdict.status,
+        labels=labels,
+        scores=scores,
+        violated=tuple(finding.policy for finding in verdict.policies if finding.violation),
+        latency_ms=verdict.latency_ms,
+        tokens=verdict.usage.prompt_tokens + verdict.usage.completion_tokens,
     )

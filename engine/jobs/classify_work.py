@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
@@ -245,10 +245,10 @@ def _percent(count: int, n: int) -> JsonValue:
     return {"value": 100 * count / n, "n": n, "low": 100 * low, "high": 100 * high}
 
 
-def _read_earlier(lines: Iterable[bytes]) -> dict[tuple[int, str], Verdict]:
+def _read_earlier(lines: memoryview) -> dict[tuple[int, str], Verdict]:
     """Return the verdicts of an earlier attempt, by the place and the key of their case."""
     known: dict[tuple[int, str], Verdict] = {}
-    for line in lines:
+    for line in bytes(lines).split(b"\n"):
         with suppress(ValueError, KeyError, TypeError, EventDecodeError):
             row: Any = json.loads(line)
             known[row["index"], row["case_key"]] = from_jsonable(Verdict, row["verdict"])

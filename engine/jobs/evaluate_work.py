@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from engine.case_files import CaseFileError, read_cases
-from engine.cases import Case, Decision, Harm, Status, Task
+from engine.cases import Case, Decision, Harm, Task
 from engine.evaluation.benchmark_data import load_benchmark
 from engine.evaluation.benchmark_errors import BenchmarkError
 from engine.evaluation.benchmarks import Benchmark, Content
@@ -43,13 +43,16 @@ from engine.workspace import find_workspace, of_home
 _REPORT_S = 0.2
 
 
+Texts = tuple[str, str | None]
+"""A case's prompt and response: what makes two items the same case."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A benchmark's share of the work: its items, each with the key of its case."""
+    """A benchmark's share of the work."""
 
     benchmark: Benchmark
     items: Sequence[Item]
-    keys: Sequence[str]
     sha256: str
     notes: tuple[str, ...] = ()
 
@@ -87,7 +90,7 @@ async def evaluate(work: Work) -> Mapping[str, JsonValue]:
         lines = ResultLines(work.folder.path / PREDICTIONS, _made_with(parts, guard))
         with _many_objects():
             judged = _read_earlier(lines.earlier, cases)
-        lines.earlier.clear()
+        lines.earlier = memoryview(b"")
         if judged:
             left = len(cases) - len(judged)
             work.log(f"{len(judged):,} of {len(cases):,} cases were judged before; {left:,} are left.")
@@ -137,7 +140,7 @@ def _part(
     if params.limit is not None and params.limit < len(items):
         drawn = random.Random(params.seed).sample(range(len(items)), params.limit)  # noqa: S311
         items = [items[place] for place in sorted(drawn)]
-    return Part(benchmark, items, [item.case.key for item in items], sha256, notes)
+    return Part(benchmark, items, sha256, notes)
 
 
 def _own_file(path: Path) -> tuple[Benchmark, list[Item], str]:
@@ -146,34 +149,58 @@ def _own_file(path: Path) -> tuple[Benchmark, list[Item], str]:
     It is about responses if its cases have one, else about requests.
     """
     try:
-        rows = read_cases(path.read_bytes())
+        cases = _labelled(path.read_bytes())
     except OSError as error:
         raise WorkFailed(f"{path} cannot be read: {error.strerror}.") from error
     except CaseFileError as error:
         raise WorkFailed(
             f"{path}, {error}.", kept="Nothing was judged.", hint="Mend it and retry."
         ) from error
-    labelled = [(number, row) for number, row in enumerate(rows) if row.label is not None]
-    if not labelled:
+    if not cases:
         raise WorkFailed(f"{path} has no labelled cases.", hint="A label is 'harmful' or 'unharmful'.")
-    with_response = {row.case.response is not None for _, row in labelled}
+    with_response = {case.response is not None for _, case, _ in cases}
     if len(with_response) > 1:
         raise WorkFailed(f"{path} has cases with a response and cases without.", hint="Make it two files.")
-    items = [Item(row.case, row.label or Harm.HARMFUL, None, str(number)) for number, row in labelled]
-    labels = Counter(str(item.gold) for item in items)
+    items = [Item(case, label, None, str(number)) for number, case, label in cases]
+    labels = Counter(label.value for _, _, label in cases)
     task = Task.RESPONSE if with_response == {True} else Task.REQUEST
     content = Content(len(items), labels)
     benchmark = Benchmark(path.name, "A file of labelled cases", task, len(items), (content,), "")
     return benchmark, items, content_hash(items)
 
 
-def _cases(parts: Sequence[Part]) -> dict[str, Todo]:
-    cases: dict[str, Todo] = {}
+class _LabelledRow(msgspec.Struct):
+    prompt: str
+    response: str | None = None
+    label: Harm | None = None
+
+
+def _labelled(content: bytes) -> list[tuple[int, Case, Harm]]:
+    """Return the labelled cases of a file, each with its number."""
+    try:
+        quick: list[_LabelledRow] = msgspec.json.Decoder(_LabelledRow).decode_lines(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # its words do not name the line, or it is too strict
+        rows = read_cases(content)
+        return [(number, row.case, row.label) for number, row in enumerate(rows) if row.label is not None]
+    return [
+        (number, Case(row.prompt, row.response), row.label)
+        for number, row in enumerate(quick)
+        if row.label is not None
+    ]
+
+
+def _texts(case: Case) -> Texts:
+    return case.prompt, case.response
+
+
+def _cases(parts: Sequence[Part]) -> dict[Texts, Todo]:
+    cases: dict[Texts, Todo] = {}
     for place, part in enumerate(parts):
-        for key, item in zip(part.keys, part.items, strict=True):
-            todo = cases.get(key)
+        for item in part.items:
+            texts = item.case.prompt, item.case.response
+            todo = cases.get(texts)
             if todo is None:
-                todo = cases[key] = Todo(item.case)
+                todo = cases[texts] = Todo(item.case)
             todo.items.append((place, item))
     return cases
 
@@ -205,22 +232,22 @@ async def _judge(
     work: Work,
     guard: Guard,
     parts: Sequence[Part],
-    cases: Mapping[str, Todo],
-    judged: dict[str, Outcome],
+    cases: Mapping[Texts, Todo],
+    judged: dict[Texts, Outcome],
     lines: ResultLines,
 ) -> None:
-    left = [(key, todo) for key, todo in cases.items() if key not in judged]
+    left = [todo for texts, todo in cases.items() if texts not in judged]
     report = _Report(work, len(judged), len(cases))
-    numbered = ((number, todo.case) for number, (_, todo) in enumerate(left))
+    numbered = ((number, todo.case) for number, todo in enumerate(left))
     async with aclosing(judge_many(guard, numbered)) as judgements:
         async for number, events in judgements:
             _stop_if_unreachable(events, len(judged), len(cases))
-            key, todo = left[number]
+            todo = left[number]
             verdict = events[-1]
             assert isinstance(verdict, VerdictReached)
             outcome = outcome_of(verdict.verdict, has_response=todo.case.response is not None)
-            await lines.keep(_row(key, todo, parts, outcome, events))
-            judged[key] = outcome
+            await lines.keep(_row(todo, parts, outcome, events))
+            judged[_texts(todo.case)] = outcome
             report.after(todo, parts, outcome)
             await asyncio.sleep(0)  # a guard that never waits must still be stoppable
     report.now()
@@ -278,34 +305,20 @@ class _Report:
 # --- what is kept of a case --------------------------------------------------------------------------
 
 
-class _Kept(msgspec.Struct):
-    """Of a line of results, what the figures are made from; the rest is for people."""
+class Kept(Outcome, frozen=True, kw_only=True):
+    """A line of results, as far as figures are made from it; the rest of it is for people."""
 
-    case: str
-    decision: Decision
-    status: Status
-    labels: dict[Task, str]
-    scores: dict[Task, float]
-    violated: tuple[str, ...]
-    latency_ms: float
-    tokens: int
+    prompt: str
+    response: str | None
 
 
-def _row(
-    key: str, todo: Todo, parts: Sequence[Part], outcome: Outcome, events: Sequence[Event]
-) -> dict[str, Any]:
+def _row(todo: Todo, parts: Sequence[Part], outcome: Outcome, events: Sequence[Event]) -> dict[str, Any]:
     verdict = events[-1]
     assert isinstance(verdict, VerdictReached)
     output = next((event.text for event in events if isinstance(event, OutputFinished)), None)
     return {
-        "case": key,
-        "decision": outcome.decision,
-        "status": outcome.status,
-        "labels": dict(outcome.labels),
-        "scores": dict(outcome.scores),
-        "violated": outcome.violated,
-        "latency_ms": outcome.latency_ms,
-        "tokens": outcome.tokens,
+        "case": todo.case.key,
+        **msgspec.to_builtins(outcome),
         "items": [
             {
                 "benchmark": parts[place].benchmark.name,
@@ -322,35 +335,33 @@ def _row(
     }
 
 
-def _read_earlier(lines: Sequence[bytes], cases: Mapping[str, Todo]) -> dict[str, Outcome]:
-    """Return the outcomes that an earlier attempt has left, by the key of their case."""
-    decode = msgspec.json.Decoder(_Kept).decode
-    judged: dict[str, Outcome] = {}
-    for line in lines:
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            kept = decode(line)
-            if kept.case in cases:
-                judged[kept.case] = Outcome(
-                    kept.decision,
-                    kept.status,
-                    kept.labels,
-                    kept.scores,
-                    kept.violated,
-                    kept.latency_ms,
-                    kept.tokens,
-                )
+def _read_earlier(lines: memoryview, cases: Mapping[Texts, Todo]) -> dict[Texts, Outcome]:
+    """Return the outcomes that an earlier attempt has left, by their case."""
+    decoder = msgspec.json.Decoder(Kept)
+    try:
+        found = decoder.decode_lines(lines)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # a line was torn, or holds half a surrogate pair
+        found = []
+        for line in bytes(lines).split(b"\n"):
+            with suppress(ValueError, RecursionError):
+                found.append(msgspec.convert(json.loads(line), Kept))
+    judged: dict[Texts, Outcome] = {}
+    for kept in found:
+        texts = kept.prompt, kept.response
+        if texts in cases:
+            judged[texts] = kept
     return judged
 
 
 # --- figures -----------------------------------------------------------------------------------------
 
 
-def _score(part: Part, judged: Mapping[str, Outcome], guard: Guard) -> Scorecard:
-    pairs = ((item, judged[key]) for item, key in zip(part.items, part.keys, strict=True))
+def _score(part: Part, judged: Mapping[Texts, Outcome], guard: Guard) -> Scorecard:
+    pairs = ((item, judged[_texts(item.case)]) for item in part.items)
     return score_benchmark(part.benchmark, pairs, [policy.name for policy in guard.policies])
 
 
-def _summary(scorecards: Sequence[Scorecard], judged: Mapping[str, Outcome]) -> dict[str, JsonValue]:
+def _summary(scorecards: Sequence[Scorecard], judged: Mapping[Texts, Outcome]) -> dict[str, JsonValue]:
     """Return the figures of the run: of one benchmark as they are, of several each with its name."""
     found: dict[str, JsonValue] = averages(scorecards)
     for card in scorecards:

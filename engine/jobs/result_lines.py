@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ _ROOM_S = 1.0
 
 
 class ResultLines:
-    """The file at ``path``. ``earlier`` are the lines of results that an earlier attempt has left.
+    """The file at ``path``. ``earlier`` is the lines of results that an earlier attempt has left.
 
     Raises:
         WorkFailed: if that attempt was made with something else than ``made_with``.
@@ -52,28 +52,20 @@ class ResultLines:
         self._file.close()
 
 
-def whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file of results, the first says what they were made with.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
-    lines = path.read_bytes().split(b"\n")
-    lines.pop()  # what follows the last newline is torn
-    return iter(lines)
-
-
-def _read(path: Path) -> tuple[dict[str, JsonValue] | None, list[bytes]]:
+def _read(path: Path) -> tuple[dict[str, JsonValue] | None, memoryview]:
+    """Return what the first line says, and the others: a view, as there may be hundreds of megabytes."""
+    nothing = None, memoryview(b"")
     try:
-        lines = list(whole_lines(path))
+        content = path.read_bytes()
     except FileNotFoundError:
-        return None, []
-    while lines:
-        with suppress(ValueError):
-            head: Any = json.loads(lines.pop(0))
-            if isinstance(head, dict) and "guard" in head:
-                return head, lines
-    return None, []
+        return nothing
+    end = content.rfind(b"\n") + 1  # what follows the last newline is torn
+    begin = content.find(b"\n") + 1
+    with suppress(ValueError):
+        told: Any = json.loads(content[:begin])
+        if isinstance(told, dict) and "guard" in told:
+            return told, memoryview(content)[begin:end]
+    return nothing
 
 
 def _line(row: Mapping[str, Any]) -> bytes:
