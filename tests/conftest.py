@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -40,9 +42,40 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture(scope="session")
+def smollm2_hf(smollm2: Path) -> Path:
+    """The same model as transformers keep it: safetensors in float32, made once beside the GGUF file."""
+    pytest.importorskip("gguf", reason="the extra `train` is not installed")
+    folder = smollm2.with_name("SmolLM2-135M-Instruct-float32")
+    with (smollm2.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = folder.with_suffix(".making")
+            subprocess.run([sys.executable, "-c", _CONVERT, smollm2, making], check=True, capture_output=True)
+            making.rename(folder)
+    return folder
+
+
+_CONVERT = """
+import sys
+from pathlib import Path
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+source, target = Path(sys.argv[1]), sys.argv[2]
+where = {"gguf_file": source.name}
+model = AutoModelForCausalLM.from_pretrained(
+    source.parent, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **where
+)
+model.save_pretrained(target)
+AutoTokenizer.from_pretrained(source.parent, **where).save_pretrained(target)
+"""
+
+
 @pytest.fixture(autouse=True)
 def no_back_ends_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests meet only the servers that they start: 127.0.0.1:9 is the port that discards."""
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
-    for name in ("OLLAMA_API_KEY", "WIZARD_OPENAI_URL", "WIZARD_OPENAI_API_KEY"):
+    monkeypatch.setenv("HF_HUB_CACHE", os.devnull)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for name in ("HF_TOKEN", "OLLAMA_API_KEY", "WIZARD_OPENAI_URL", "WIZARD_OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)

@@ -28,7 +28,7 @@ async def discover(models_dir: Path) -> list[ModelOption]:
 
     ``models_dir`` is where `engine.models.pull` puts files. Never raises for what a back end does.
     """
-    found = await asyncio.gather(_ollama(), _files(models_dir), _openai())
+    found = await asyncio.gather(_ollama(), _files(models_dir), _hub_cache(), _openai())
     return [option for options in found for option in options]
 
 
@@ -62,6 +62,19 @@ async def _files(models_dir: Path) -> list[ModelOption]:
         hint = "`wizard101 models pull smollm2` fetches a small one"
         return [_absent("GGUF file", f"none in {models_dir}", hint)]
     return [ModelOption(f"gguf:{path}", path.stem, await GgufModel(path).check()) for path in paths]
+
+
+async def _hub_cache() -> list[ModelOption]:
+    from engine.models.hf.files import cached_models
+    from engine.models.hf.model import HfModel, missing_library
+
+    if missing := missing_library():
+        return [_absent("Hugging Face model", str(missing), missing.hint)]
+    names = await asyncio.to_thread(cached_models)
+    if not names:
+        hint = "hf:OWNER/NAME fetches one at first use, hf:./FOLDER is one of yours"
+        return [_absent("Hugging Face model", "none in the hub's cache", hint)]
+    return [ModelOption(f"hf:{name}", name, await HfModel(name).check()) for name in names]
 
 
 async def _openai() -> list[ModelOption]:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import struct
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from engine.models.base import (
     Reachability,
     ReasoningChunk,
 )
-from engine.models.llama_process import Kind, LlamaProcess
+from engine.models.model_process import Kind, ModelProcess, ProcessModel
 from engine.models.slots import SlotTable
 from engine.models.streaming import (
     Fields,
@@ -43,7 +43,7 @@ from engine.models.streaming import (
 MISSING_HINT = "pip install 'wizard101[local]'"
 
 
-class GgufModel:
+class GgufModel(ProcessModel):
     """A model file run by llama.cpp on this machine, with the file's own chat template.
 
     ``context`` is the tokens of prompt and answer of each of the ``slots``. The first `chat` loads the
@@ -63,6 +63,7 @@ class GgufModel:
         threads: int | None = None,
         patience: Patience | None = None,
     ) -> None:
+        super().__init__(path.name)
         self.spec = f"gguf:{path}"
         self.slots = slots
         self._path = path
@@ -70,42 +71,26 @@ class GgufModel:
         self._threads = threads
         self._patience = patience or Patience()
         self._table = SlotTable(slots)
-        self._process: LlamaProcess | None = None
-        self._starting = asyncio.Lock()
-        self._closed = False
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         stream = self._stream("chat", request.system, _chat_body(request))
-        return paced(stream, self._patience, self._path.name)
+        return paced(stream, self._patience, self._name)
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         stream = self._stream("completion", request.prefix, _completion_body(request))
-        return paced(stream, self._patience, self._path.name)
+        return paced(stream, self._patience, self._name)
 
     async def _stream(self, kind: Kind, shared: str, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         """Send ``body`` to the slot that last had a text which began with ``shared``."""
         process = await self._loaded()
         table = self._table
         slot = await table.take(hashlib.sha256(sendable(shared).encode("utf-8")).digest())
-        replies: asyncio.Queue[object | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def on_reply(part: object | None) -> None:
-            if part is None:
-                table.give(slot)
-            with suppress(RuntimeError):  # the loop is closed: nobody waits for this answer any more
-                loop.call_soon_threadsafe(replies.put_nowait, part)
-
-        try:
-            number = process.ask(kind, body | {"id_slot": slot}, on_reply)
-        except ModelError:
-            table.give(slot)
-            raise
         finish: FinishReason | None = None
         usage: Usage | None = None
-        try:
-            while (said := await replies.get()) is not None:
-                part = Fields(said, self._path.name)
+        replies = process.replies(kind, body | {"id_slot": slot}, lambda: table.give(slot))
+        async with aclosing(replies) as parts:
+            async for said in parts:
+                part = Fields(said, self._name)
                 if "error" in part:
                     raise self._failure(part.inner("error").text("message"))
                 for choice in part.inners("choices"):
@@ -115,35 +100,29 @@ class GgufModel:
                         finish = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
                 if "usage" in part:
                     usage = usage_of(part.inner("usage"))
-        finally:
-            process.cancel(number)
         if finish is None or usage is None:
-            raise ModelError(f"{self._path.name} cut the answer off")
+            raise ModelError(f"{self._name} cut the answer off")
         yield FinishChunk(finish, usage)
 
     def _failure(self, said: str) -> ModelError:
         if is_overflow(said):
             return PromptTooLong(
-                f"the prompt does not fit the context of {self._path.name} ({self._context} tokens): {said}",
+                f"the prompt does not fit the context of {self._name} ({self._context} tokens): {said}",
                 "shorten the text, or give the model a larger context",
             )
-        return ModelError(f"{self._path.name}: {short(said)}")
+        return ModelError(f"{self._name}: {short(said)}")
 
-    async def _loaded(self) -> LlamaProcess:
-        """Return the process with the model; start it where there is none, or where it died."""
-        async with self._starting:
-            if self._closed:
-                raise ModelError(f"{self._path.name} is closed")
-            if self._process is None or not self._process.alive:
-                _find_library()
-                await asyncio.to_thread(inspect, self._path)
-                self._table = SlotTable(self.slots)
-                self._process = LlamaProcess(
-                    self._path, slots=self.slots, context=self._context, threads=self._threads
-                )
-            process = self._process
-        await asyncio.shield(asyncio.wrap_future(process.loaded))
-        return process
+    async def _start(self) -> ModelProcess:
+        _find_library()
+        await asyncio.to_thread(inspect, self._path)
+        self._table = SlotTable(self.slots)
+        settings = {
+            "path": str(self._path.resolve()),
+            "slots": self.slots,
+            "context": self._context,
+            "threads": self._threads,
+        }
+        return ModelProcess("engine.models.llama_child", settings, name=self._name, library="llama.cpp")
 
     async def check(self) -> Reachability:
         try:
@@ -151,14 +130,7 @@ class GgufModel:
             await asyncio.to_thread(inspect, self._path)
         except ModelError as error:
             return Reachability(False, str(error), error.hint)
-        running = self._process is not None and self._process.alive
-        return Reachability(True, "loaded" if running else "loads at first use")
-
-    async def aclose(self) -> None:
-        """Stop all answers and free the model."""
-        self._closed = True
-        if self._process is not None:
-            await asyncio.to_thread(self._process.close)
+        return Reachability(True, self._readiness())
 
 
 def inspect(path: Path) -> None:

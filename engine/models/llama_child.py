@@ -1,9 +1,5 @@
-"""The process that llama.cpp runs in: ``python -m engine.models.llama_child``, started by `llama_process`.
-
-JSON lines. In: ``{"load": settings}`` first, then ``{"id": n, "chat": body}`` or ``{"id": n,
-"completion": body}`` and ``{"id": n, "cancel": true}``; the end of the input ends the process. Out:
-``{"loaded": true}`` or ``{"failed": why}``, then for each request ``{"id": n, "part": reply}`` and last
-``{"id": n, "end": true}``.
+"""The process that llama.cpp runs in: ``python -m engine.models.llama_child``, started by `model_process`,
+which says how the two speak.
 """
 
 from __future__ import annotations
@@ -52,7 +48,8 @@ class Child:
 
             server = xllamacpp.Server(_parameters(xllamacpp, settings))
         except Exception as error:
-            self._say({"failed": str(error)})
+            hint = "The file may be damaged, or of a newer kind than this llama.cpp knows."
+            self._say({"failed": f"llama.cpp does not accept it ({error})", "hint": hint})
             os._exit(1)
         self._say({"loaded": True})
         return server

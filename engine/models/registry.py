@@ -13,6 +13,7 @@ from engine.workspace import of_home
 FORMS = {
     "ollama": "ollama:NAME",
     "gguf": "gguf:FILE",
+    "hf": "hf:MODEL[+ADAPTER][+4bit]",
     "openai": "openai:URL#MODEL",
     "fake": "fake:FILE",
 }
@@ -75,6 +76,10 @@ def open_model(
 
             path = of_home(parsed.target)
             return GgufModel(path, context=context or 4096, slots=slots or 6)
+        case "hf":
+            from engine.models.hf.model import HfModel
+
+            return HfModel(parsed.target, context=context, slots=slots or 16)
         case "openai":
             from engine.models.openai import OpenAIModel
 

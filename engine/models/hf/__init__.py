@@ -1,0 +1,1 @@
+"""Models run by transformers on this machine: `model` in this process, everything with torch in a child."""
