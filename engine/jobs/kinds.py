@@ -14,7 +14,7 @@ from engine.jobs.records import JobError
 from engine.jobs.shell import Shell
 from engine.jobs.supervisor import secrets_of
 
-KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (Evaluate(), Classify(), Shell())}
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (Classify(), Evaluate(), Shell())}
 
 
 def kind_named(name: str) -> Kind[Any]:
