@@ -23,6 +23,7 @@ from tests.servers.openai_server import OpenAIServer
         ("gguf:./a b.gguf", "gguf", "./a b.gguf"),
         ("openai:http://127.0.0.1:8000/v1#m", "openai", "http://127.0.0.1:8000/v1#m"),
         (" fake:x.jsonl ", "fake", "x.jsonl"),
+        ("hf:org/name+./lora+4bit", "hf", "org/name+./lora+4bit"),
     ],
 )
 def test_specs_are_taken_apart(spec: str, kind: str, target: str) -> None:
@@ -50,14 +51,14 @@ def test_an_address_is_checked_before_it_is_used_and_holds_no_password(url: str)
 
 
 def test_a_model_keeps_its_spec() -> None:
-    for spec in ("ollama:gpt-oss:20b", "gguf:/tmp/x.gguf", "openai:http://127.0.0.1:1/v1#m/n"):
+    for spec in ("ollama:gpt-oss:20b", "gguf:/tmp/x.gguf", "hf:a/b+4bit", "openai:http://127.0.0.1:1/v1#m/n"):
         assert open_model(spec).spec == spec
 
 
 def test_only_the_back_end_that_is_asked_for_is_imported() -> None:
     code = (
         "import sys; from engine.models.registry import open_model, parse_spec; parse_spec('ollama:x');"
-        "print([m for m in ('ollama', 'httpx', 'xllamacpp', 'pydantic') if m in sys.modules])"
+        "print([m for m in ('ollama', 'httpx', 'xllamacpp', 'pydantic', 'torch') if m in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
@@ -66,7 +67,7 @@ def test_only_the_back_end_that_is_asked_for_is_imported() -> None:
 async def test_nothing_there_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     options = await discover(tmp_path / "none")
-    assert [(option.spec, option.reachability.ok) for option in options] == [("", False), ("", False)]
+    assert [(option.spec, option.reachability.ok) for option in options] == [("", False)] * 3
     assert "install Ollama" in options[0].reachability.hint
     assert "models pull smollm2" in options[1].reachability.hint
 
@@ -82,6 +83,7 @@ async def test_everything_there_is_listed(tmp_path: Path, monkeypatch: pytest.Mo
         ("ollama:gpt-oss-safeguard:20b", True),
         (f"gguf:{tmp_path}/bad.gguf", False),
         (f"gguf:{tmp_path}/good.gguf", True),
+        ("", False),
         (openai.spec, True),
     ]
     assert options[0].reachability.detail == "13.8 GB"

@@ -136,16 +136,13 @@ class Decoder:
     def cancel(self, number: int) -> None:
         """Forget a request; nothing more is said of it."""
         self._waiting = [row for row in self._waiting if row.request.number != number]
-        for row in self._group.rows if self._group else ():
+        for row in (*self._running, *(self._group.rows if self._group else ())):
             row.gone = row.gone or row.request.number == number
-        for at, row in enumerate(self._running):
-            if row.request.number == number:
-                self._leave(at)
-                break
 
     @torch.inference_mode()
     def step(self) -> Iterator[tuple[int, Piece]]:
         """Compute a piece of the new prompts and a token of each running row; yield what came of it."""
+        self._leave_finished()
         if self._group is None and self._waiting and len(self._running) < self._slots:
             self._group = self._next_group()
         if self._group is not None:

@@ -111,6 +111,7 @@ def _network(path: Path, four_bit: bool) -> Any:
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
+        ignore_mismatched_sizes=True,
         output_loading_info=True,
         **_gguf(path),
         **options,
