@@ -20,7 +20,7 @@ from engine.case_files import CaseFileError, read_cases
 from engine.cases import Case
 from engine.events import Event, Failed, VerdictReached, encode, to_jsonable
 from engine.guards.base import Guard
-from engine.guards.build import GuardKind, Level, PromptStyle, build_guard
+from engine.guards.build import GuardKind, Level, PromptStyle, Speed, build_guard
 from engine.workspace import Workspace, find_workspace
 
 
@@ -61,6 +61,14 @@ def classify(
     serial: Annotated[
         bool, typer.Option("--serial", help="One policy after the other, for servers with one slot.")
     ] = False,
+    speed: Annotated[
+        Speed,
+        typer.Option(
+            "--speed",
+            help="How much the gauntlet asks for: full answers; two speeds, one token where that decides and "
+            "a full answer where not; or one token only.",
+        ),
+    ] = Speed.FULL,
     prompt_style: Annotated[
         PromptStyle,
         typer.Option("--prompt-style", help="GuardReasoner's prompt: raw text, or in the chat template."),
@@ -90,6 +98,7 @@ def classify(
         level=level,
         policy_names=policy or None,
         serial=serial,
+        speed=speed,
         prompt_style=prompt_style,
     )
     if case is None:

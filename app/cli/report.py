@@ -14,8 +14,8 @@ from engine.events import Event, Failed, Notice, PolicyFinished, VerdictReached
 def report(event: Event) -> None:
     """Print what a person wants to see of the event: data to standard output, notes to standard error."""
     match event:
-        case Notice(message=message):
-            say(f"Note: {message}")
+        case Notice(message=message, lane=lane):
+            say(f"Note: {message}" if lane is None else f"Note on {lane}: {message}")
         case PolicyFinished(finding=finding):
             _report_finding(finding)
         case Failed():

@@ -32,6 +32,19 @@ class PromptStyle(StrEnum):
     CHAT = "chat"
 
 
+class Speed(StrEnum):
+    """How much of an answer the gauntlet asks for.
+
+    ``FULL``: all of it, with the reasoning before it. ``TWO``: one token first, with its probability, and
+    all of it only where that token does not decide. ``ONE``: one token and nothing else; where it does
+    not decide, nothing does.
+    """
+
+    FULL = "full"
+    TWO = "two"
+    ONE = "one"
+
+
 class Level(StrEnum):
     """How thoroughly a guard works: the reasoner's level, or a model's reasoning effort."""
 
@@ -52,12 +65,14 @@ def build_guard(
     level: Level | str = Level.MEDIUM,
     policy_names: Iterable[str] | None = None,
     serial: bool = False,
+    speed: Speed | str = Speed.FULL,
     prompt_style: PromptStyle | str = PromptStyle.RAW,
 ) -> Guard:
     """Return the guard; no back end is contacted yet.
 
-    ``policy_names`` None means all policies of the workspace. ``serial`` sends one policy at a time.
-    ``prompt_style`` is how a GuardReasoner model is prompted; level and ``serial`` are nothing to it.
+    ``policy_names`` None means all policies of the workspace. ``serial`` sends one policy at a time,
+    ``speed`` is how much of an answer is asked for: only the gauntlet knows them. ``prompt_style`` is how
+    a GuardReasoner model is prompted; level is nothing to it.
 
     Raises:
         GuardSetupError: if a model is missing or of no use to this guard.
@@ -98,4 +113,4 @@ def build_guard(
             "'wizard101 models pull smollm2' fetches a small one."
         )
     policies = load_policies(workspace.policies, policy_names)
-    return Gauntlet(open_model(model_spec), policies, effort=Effort(level), serial=serial)
+    return Gauntlet(open_model(model_spec), policies, effort=Effort(level), serial=serial, speed=Speed(speed))

@@ -61,8 +61,37 @@ def violation_score(logprobs: Sequence[TokenLogprob]) -> float | None:
     ``logprobs`` are the answer's tokens in order. The decision token is the first with a letter in it; see
     `share_of_word`. None: no decision token, or no mass on either word.
     """
-    decisive = next((token for token in logprobs if any(map(str.isalpha, token.token))), None)
+    decisive = _decision_token(logprobs)
     return None if decisive is None else share_of_word(decisive, Word.VIOLATION, Word.SAFE)
+
+
+def _decision_token(logprobs: Sequence[TokenLogprob]) -> TokenLogprob | None:
+    return next((token for token in logprobs if any(map(str.isalpha, token.token))), None)
+
+
+def weigh_token(
+    logprobs: Sequence[TokenLogprob], thresholds: Thresholds
+) -> tuple[bool | None, float | None, str]:
+    """Return whether the first token of an answer says that a policy is violated, its score, and why.
+
+    Its first two letters at least must begin one of the words: "S" may become anything. Both words
+    together must have at least half of the probability, lest a token that leads to neither counts for one.
+    None, None: the token begins no verdict word, or has no probability. None with a score: it leaves doubt.
+    """
+    decisive = _decision_token(logprobs)
+    if decisive is None:
+        return None, None, "there is no word with a probability"
+    said = f"{decisive.token!r} with probability {_probability(decisive.logprob):.3f}"
+    start = _core(decisive.token)
+    word = next((word for word in Word if len(start) > 1 and word.startswith(start)), None)
+    score = share_of_word(decisive, Word.VIOLATION, Word.SAFE)
+    if word is None or score is None:
+        return None, None, f"{said} begins neither word"
+    together = sum(_masses(decisive, Word.VIOLATION, Word.SAFE).values())
+    if together < 0.5:
+        return None, score, f"{said}; the two words together have only {together:.3f}"
+    violation = weigh(word, score, thresholds)
+    return violation, score, said if violation is not None else f"{said}, score {score:.3f}"
 
 
 def share_of_word(decisive: TokenLogprob, word: str, other: str) -> float | None:
@@ -76,18 +105,33 @@ def share_of_word(decisive: TokenLogprob, word: str, other: str) -> float | None
 
     None: no mass on either word.
     """
-    listed = {text: _probability(logprob) for text, logprob in decisive.top}
-    listed.setdefault(decisive.token, _probability(decisive.logprob))
+    mass = _masses(decisive, word, other)
+    if not any(mass.values()):
+        return None
+    listed = _listed(decisive)
+    unlisted = min(min(listed.values()), max(0.0, 1.0 - sum(listed.values())))
+    return (mass[word] or unlisted) / ((mass[word] or unlisted) + (mass[other] or unlisted))
+
+
+def _masses(decisive: TokenLogprob, word: str, other: str) -> dict[str, float]:
+    """Return how much of the listed probability begins each of two words."""
     mass = {word: 0.0, other: 0.0}
-    for text, probability in listed.items():
-        start = text.strip(_DRESSING + ".").lower()
+    for text, probability in _listed(decisive).items():
+        start = _core(text)
         begun = next((word for word in mass if start and word.startswith(start)), None)
         if begun is not None:
             mass[begun] += probability
-    if not any(mass.values()):
-        return None
-    unlisted = min(min(listed.values()), max(0.0, 1.0 - sum(listed.values())))
-    return (mass[word] or unlisted) / ((mass[word] or unlisted) + (mass[other] or unlisted))
+    return mass
+
+
+def _listed(token: TokenLogprob) -> dict[str, float]:
+    listed = {text: _probability(logprob) for text, logprob in token.top}
+    listed.setdefault(token.token, _probability(token.logprob))
+    return listed
+
+
+def _core(token: str) -> str:
+    return token.strip(_DRESSING + ".").lower()
 
 
 def _probability(logprob: float) -> float:

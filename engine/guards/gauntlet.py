@@ -9,93 +9,45 @@ never becomes a "no violation".
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
-from typing import cast
+from dataclasses import asdict, dataclass
 
-from engine.cases import Case, Finding, Status, Usage, Verdict
+from engine.cases import Case, Usage, Verdict
 from engine.events import (
-    AnswerDelta,
     Event,
     Failed,
+    JsonValue,
     LabelParsed,
-    LaneStarted,
     Notice,
-    PolicyFinished,
     PolicyRef,
-    ReasoningDelta,
     Started,
-    UsageReported,
     VerdictReached,
 )
 from engine.guards.base import Stream
+from engine.guards.build import Speed
 from engine.guards.content import describe, frame
-from engine.guards.decision import (
-    Thresholds,
-    decide,
-    highest_score,
-    labels_of,
-    parse_answer,
-    violation_score,
-    weigh,
-    worst_status,
-)
-from engine.models.base import (
-    AnswerChunk,
-    ChatRequest,
-    Chunk,
-    Effort,
-    FinishChunk,
-    FinishReason,
-    Model,
-    ModelError,
-    ModelTimeout,
-    ModelUnreachable,
-    ReasoningChunk,
-    TokenLogprob,
-)
+from engine.guards.decision import Thresholds, decide, highest_score, labels_of, worst_status
+from engine.guards.lanes import Emit, Examiner, Lane
+from engine.guards.many import Judged
+from engine.guards.sweep import sweep
+from engine.models.base import Effort, Model, ModelUnreachable
 from engine.policies.load import Policy
 
-_TOP_LOGPROBS = 20  # the most that Ollama and OpenAI-compatible servers give
-
-ANSWER_LIMIT = 200
-"""Code points of answer after which it is no verdict word, whatever follows: the model is stopped."""
+CASES_IN_HAND = 32
+"""Cases that `Gauntlet.judge_many` goes through one policy with, where slots are few, before the next."""
 
 
 @dataclass(slots=True)
-class _Lane:
-    """What has been received for one policy so far, and how that ended."""
+class _Judgement:
+    """A case that is being judged, and its first events. ``busy``: how many of its lanes are at the model."""
 
-    policy: Policy
-    reasoning: list[str] = field(default_factory=list)
-    answer: list[str] = field(default_factory=list)
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    finish: FinishChunk | None = None
-    failure: ModelError | None = None
-    finding: Finding = field(init=False)
-
-    @property
-    def rambles(self) -> bool:
-        """Whether the answer has run on too long to be a verdict word."""
-        return sum(map(len, self.answer)) > ANSWER_LIMIT
-
-    def __post_init__(self) -> None:
-        self.finding = Finding(self.policy.name, violation=None, status=Status.ERROR)
-
-    def take(self, chunk: Chunk, stream: Stream) -> Event:
-        """Keep a chunk and return the event that shows it."""
-        lane = self.policy.name
-        if isinstance(chunk, ReasoningChunk):
-            self.reasoning.append(chunk.text)
-            return stream.event(ReasoningDelta, lane=lane, text=chunk.text)
-        if isinstance(chunk, AnswerChunk):
-            self.answer.append(chunk.text)
-            self.logprobs.extend(chunk.logprobs)
-            return stream.event(AnswerDelta, lane=lane, text=chunk.text)
-        self.finish = chunk
-        return stream.event(UsageReported, lane=lane, usage=chunk.usage)
+    case: Case
+    content: str
+    stream: Stream
+    lanes: list[Lane]
+    events: list[Event]
+    busy: int = 0
 
 
 class Gauntlet:
@@ -103,7 +55,9 @@ class Gauntlet:
 
     ``effort`` is how long the model may think, ``max_tokens`` bounds its thinking and answer per policy.
     ``serial`` sends the policies one after the other; otherwise as many at a time as the model has slots.
-    ``policy_timeout_s``: seconds that one policy may take from being sent to its last token.
+    ``policy_timeout_s``: seconds that one policy may take from being sent to its last token. ``speed`` is
+    how much of an answer is asked for; ``certain`` are the thresholds at which one token decides, by default
+    ``thresholds``.
 
     Raises:
         ValueError: without policies, or if two have the same name.
@@ -118,7 +72,9 @@ class Gauntlet:
         *,
         effort: Effort = Effort.MEDIUM,
         serial: bool = False,
+        speed: Speed = Speed.FULL,
         thresholds: Thresholds | None = None,
+        certain: Thresholds | None = None,
         policy_timeout_s: float = 180.0,
         seed: int = 0,
         max_tokens: int = 2048,
@@ -127,14 +83,30 @@ class Gauntlet:
             raise ValueError("a gauntlet needs at least one policy, and each only once")
         self.model: str | None = model.spec
         self.policies = tuple(policies)
-        self.slots = 1
         self._model = model
-        self._effort = effort
         self._width = 1 if serial else max(1, model.slots)
-        self._thresholds = thresholds or Thresholds()
-        self._timeout_s = policy_timeout_s
-        self._seed = seed
-        self._max_tokens = max_tokens
+        self.slots = max(1, self._width // len(self.policies))
+        thresholds = thresholds or Thresholds()
+        certain = certain or thresholds
+        self._settings: dict[str, JsonValue] = {
+            "effort": effort.value,
+            "thresholds": asdict(thresholds),
+            "seed": seed,
+            "serial": self._width == 1,
+            "max_tokens": max_tokens,
+        }
+        if speed is not Speed.FULL:
+            self._settings |= {"speed": speed.value, "certain": asdict(certain)}
+        self._examiner = Examiner(
+            model,
+            effort=effort,
+            seed=seed,
+            max_tokens=max_tokens,
+            timeout_s=policy_timeout_s,
+            thresholds=thresholds,
+            speed=speed,
+            certain=certain,
+        )
         self._sent: set[str] = set()
 
     async def warm(self) -> None:
@@ -155,13 +127,7 @@ class Gauntlet:
         for policy in self.policies:
             if policy.name in self._sent:
                 continue
-            request = self._request(policy, content, max_tokens=1)
-            try:
-                async with asyncio.timeout(self._timeout_s), self._chat(request) as chunks:
-                    async for _ in chunks:
-                        pass
-            except TimeoutError as error:
-                raise self._out_of_time() from error
+            await self._examiner.touch(policy, content)
             self._sent.add(policy.name)
 
     async def judge(self, case: Case) -> AsyncGenerator[Event, None]:
@@ -169,27 +135,12 @@ class Gauntlet:
 
         Close the generator (`contextlib.aclosing`) when leaving it early: its lanes are stopped then.
         """
-        stream = Stream()
-        yield stream.event(
-            Started,
-            guard=self.name,
-            model=self.model,
-            case_key=case.key,
-            policies=tuple(PolicyRef(name=policy.name, sha256=policy.sha256) for policy in self.policies),
-            settings={
-                "effort": self._effort.value,
-                "thresholds": asdict(self._thresholds),
-                "seed": self._seed,
-                "serial": self._width == 1,
-                "max_tokens": self._max_tokens,
-            },
-        )
-        content = frame(case)
-        if found := describe(content):
-            yield stream.event(Notice, message=found)
-        lanes = [_Lane(policy) for policy in self.policies]
+        judgement = self._open(case)
+        judgement.stream.resume()
+        for first in judgement.events:
+            yield first
         arrivals: asyncio.Queue[Event | None] = asyncio.Queue()
-        work = asyncio.create_task(self._run(lanes, content.text, stream, arrivals))
+        work = asyncio.create_task(self._run(judgement, arrivals))
         try:
             while (event := await arrivals.get()) is not None:
                 yield event
@@ -197,96 +148,76 @@ class Gauntlet:
         finally:
             work.cancel()
             await asyncio.wait([work])
-        for event in self._conclude(case, lanes, stream):
-            yield event
+        for last in self._conclude(judgement):
+            yield last
+
+    async def judge_many(self, cases: Iterable[tuple[int, Case]]) -> AsyncGenerator[Judged, None]:
+        """Judge numbered cases, whose policies keep to their slots; see `engine.guards.many.judge_many`.
+
+        At most `CASES_IN_HAND` judgements are held. The clock of each stands still while none of its lanes
+        is at the model.
+        """
+        opened = ((number, self._open(case)) for number, case in cases)
+
+        async def run(one: tuple[int, _Judgement], lane: int) -> None:
+            judgement = one[1]
+            judgement.stream.resume()
+            judgement.busy += 1
+            await self._run_lane(judgement, judgement.lanes[lane], judgement.events.append)
+            judgement.busy -= 1
+            if not judgement.busy:
+                judgement.stream.pause()
+
+        sweeping = sweep(opened, len(self.policies), self._width, run, in_hand=CASES_IN_HAND)
+        async with aclosing(sweeping) as judged:
+            async for number, judgement in judged:
+                yield number, judgement.events + self._conclude(judgement)
 
     async def aclose(self) -> None:
         """Close the model."""
         await self._model.aclose()
 
-    async def _run(
-        self, lanes: list[_Lane], content: str, stream: Stream, arrivals: asyncio.Queue[Event | None]
-    ) -> None:
+    def _open(self, case: Case) -> _Judgement:
+        stream = Stream()
+        started = stream.event(
+            Started,
+            guard=self.name,
+            model=self.model,
+            case_key=case.key,
+            policies=tuple(PolicyRef(name=policy.name, sha256=policy.sha256) for policy in self.policies),
+            settings=dict(self._settings),
+        )
+        content = frame(case)
+        events: list[Event] = [started]
+        if found := describe(content):
+            events.append(stream.event(Notice, message=found))
+        stream.pause()
+        return _Judgement(case, content.text, stream, [Lane(policy) for policy in self.policies], events)
+
+    async def _run(self, judgement: _Judgement, arrivals: asyncio.Queue[Event | None]) -> None:
         """Run all lanes and put their events, then None, whatever happened."""
         slots = asyncio.Semaphore(self._width)
 
-        async def run_lane(lane: _Lane) -> None:
+        async def run_lane(lane: Lane) -> None:
             async with slots:
-                await self._run_lane(lane, content, stream, arrivals)
+                await self._run_lane(judgement, lane, arrivals.put_nowait)
 
         try:
             async with asyncio.TaskGroup() as group:
-                for lane in lanes:
+                for lane in judgement.lanes:
                     group.create_task(run_lane(lane), name=f"gauntlet:{lane.policy.name}")
         finally:
             arrivals.put_nowait(None)
 
-    async def _run_lane(
-        self, lane: _Lane, content: str, stream: Stream, arrivals: asyncio.Queue[Event | None]
-    ) -> None:
-        began = time.perf_counter()
-        arrivals.put_nowait(stream.event(LaneStarted, lane=lane.policy.name))
-        request = self._request(lane.policy, content, max_tokens=self._max_tokens)
+    async def _run_lane(self, judgement: _Judgement, lane: Lane, emit: Emit) -> None:
         self._sent.add(lane.policy.name)
-        try:
-            async with asyncio.timeout(self._timeout_s), self._chat(request) as chunks:
-                async for chunk in chunks:
-                    arrivals.put_nowait(lane.take(chunk, stream))
-                    if lane.rambles:
-                        break
-        except TimeoutError:
-            lane.failure = self._out_of_time()
-        except ModelError as error:
-            lane.failure = error
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            lane.failure = ModelError("The back end gave its own work up.")
-        except Exception as error:  # a fault in a back end's code must not cost the other lanes
-            lane.failure = ModelError(f"The back end failed unexpectedly: {error!r}")
+        await self._examiner.judge(lane, judgement.content, judgement.stream, emit)
         if lane.failure is not None:
             self._sent.discard(lane.policy.name)
-        lane.finding = self._judge_lane(lane, (time.perf_counter() - began) * 1000)
-        arrivals.put_nowait(stream.event(PolicyFinished, finding=lane.finding))
 
-    def _out_of_time(self) -> ModelTimeout:
-        return ModelTimeout(f"{self.model} did not finish within {self._timeout_s:g} seconds")
-
-    def _request(self, policy: Policy, content: str, *, max_tokens: int) -> ChatRequest:
-        return ChatRequest(
-            system=policy.text,
-            user=content,
-            max_tokens=max_tokens,
-            seed=self._seed,
-            effort=self._effort,
-            top_logprobs=_TOP_LOGPROBS,
-        )
-
-    def _chat(self, request: ChatRequest) -> aclosing[AsyncGenerator[Chunk, None]]:
-        return aclosing(cast(AsyncGenerator[Chunk, None], self._model.chat(request)))
-
-    def _judge_lane(self, lane: _Lane, latency_ms: float) -> Finding:
-        """Return the finding of a lane that has ended."""
-        status, problem = _problem(lane)
-        violation: bool | None = None
-        score: float | None = None
-        answer = "".join(lane.answer)
-        word = parse_answer(answer)
-        if status is Status.OK and word is not None:
-            score = violation_score(lane.logprobs)
-            violation = weigh(word, score, self._thresholds)
-        elif status is Status.OK:
-            status = Status.UNPARSABLE
-            problem = "The answer is not exactly one verdict word."
-        reasoning = "".join(lane.reasoning)
-        if problem:
-            so_far = f"Answer: {answer}" if answer.strip() else "There is no answer."
-            reasoning = f"{reasoning}\n\n[{problem} {so_far}]".lstrip()
-        return Finding(lane.policy.name, violation, score, status, reasoning, round(latency_ms, 3))
-
-    def _conclude(self, case: Case, lanes: list[_Lane], stream: Stream) -> list[Event]:
+    def _conclude(self, judgement: _Judgement) -> list[Event]:
         """Return the events that end a judgement."""
+        case, lanes, stream = judgement.case, judgement.lanes, judgement.stream
         findings = tuple(lane.finding for lane in lanes)
         decision = decide(findings)
         labels = labels_of(decision, has_response=case.response is not None)
@@ -308,25 +239,8 @@ class Gauntlet:
             score=highest_score(findings),
             policies=findings,
             model=self.model,
-            usage=sum((lane.finish.usage for lane in lanes if lane.finish), Usage()),
+            usage=sum((lane.usage for lane in lanes), Usage()),
             latency_ms=round(stream.elapsed_ms, 3),
         )
         events.append(stream.event(VerdictReached, verdict=verdict))
         return events
-
-
-def _problem(lane: _Lane) -> tuple[Status, str]:
-    """Return how the lane's stream ended, and in words what was wrong with that, if anything."""
-    failure = lane.failure
-    if failure is not None:
-        status = Status.TIMEOUT if isinstance(failure, ModelTimeout) else Status.ERROR
-        hint = f" ({failure.hint.rstrip('.')})" if failure.hint else ""
-        return status, f"{str(failure).rstrip('.')}{hint}."
-    if lane.rambles:
-        return Status.UNPARSABLE, "The answer ran on without being a verdict word, and was stopped."
-    if lane.finish is None:
-        return Status.ERROR, "The back end cut the answer off."
-    if lane.finish.reason is FinishReason.LENGTH:
-        used = lane.finish.usage.completion_tokens
-        return Status.TRUNCATED, f"The model was cut off after {used} tokens, before it had finished."
-    return Status.OK, ""

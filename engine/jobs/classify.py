@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from engine.guards.build import GuardKind, Level, PromptStyle
+from engine.guards.build import GuardKind, Level, PromptStyle, Speed
 from engine.jobs.kind import Kind, Params, cut_name
 from engine.jobs.records import Estimate, JobError
 from engine.workspace import of_home
@@ -44,6 +44,11 @@ class ClassifyParams(Params):
     serial: bool = Field(
         False, title="Serial", description="One policy after the other, for servers with one slot"
     )
+    speed: Speed = Field(
+        Speed.FULL,
+        title="Speed",
+        description="Of the gauntlet: full answers; two, one token where that decides; one token only",
+    )
     prompt_style: PromptStyle = Field(
         PromptStyle.RAW,
         title="Prompt style",
@@ -75,6 +80,8 @@ class Classify(Kind[ClassifyParams]):
 
     def title(self, params: ClassifyParams) -> str:
         by = [f"{params.guard} {params.level}"]
+        if params.speed is not Speed.FULL:
+            by.append(f"speed {params.speed}")
         if params.model is not None:
             kind, colon, target = params.model.partition(":")
             by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
@@ -86,7 +93,8 @@ class Classify(Kind[ClassifyParams]):
             raise JobError(f"There is no file {file} to judge.")
 
     def pace_key(self, params: ClassifyParams) -> str:
-        return " ".join(filter(None, (params.guard, params.model, params.level)))
+        speed = None if params.speed is Speed.FULL else f"speed {params.speed}"
+        return " ".join(filter(None, (params.guard, params.model, params.level, speed)))
 
     def estimate(self, params: ClassifyParams, cwd: Path, pace: Mapping[str, float]) -> Estimate:
         with (cwd / of_home(params.file)).open("rb") as file:

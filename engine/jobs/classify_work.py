@@ -56,6 +56,7 @@ async def classify(work: Work) -> Mapping[str, JsonValue]:
         level=params.level,
         policy_names=params.policies or None,
         serial=params.serial,
+        speed=params.speed,
         prompt_style=params.prompt_style,
     )
     try:

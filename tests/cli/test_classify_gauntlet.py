@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -68,6 +69,37 @@ def test_ollama_blocks_what_one_policy_finds_violating(tmp_path: Path) -> None:
     assert verdict["decision"] == "block"
     assert [policy["policy"] for policy in verdict["policies"] if policy["violation"]] == ["violence"]
     assert "because" in verdict["policies"][-1]["reasoning"]
+
+
+@pytest.mark.parametrize(
+    ("speed", "by_one_token", "decision"),
+    [("full", 0, "escalate"), ("two", 5, "allow"), ("one", 6, "escalate")],
+)
+def test_speed_says_how_much_is_asked_for(
+    tmp_path: Path, speed: str, by_one_token: int, decision: str
+) -> None:
+    def says_safe(p_violation: float, **match: str) -> str:
+        logprobs = [["SAFE", math.log(1 - p_violation), {"VIOLATION": math.log(p_violation)}]]
+        return json.dumps({**match, "steps": [{"answer": "SAFE", "logprobs": logprobs}]})
+
+    doubtful = [says_safe(p, match="# Violence policy") for p in (0.55, 0.1)]
+    (tmp_path / "script.jsonl").write_text("\n".join([*doubtful, says_safe(0.01)]))
+    run = wizard(*GAUNTLET, "--model", f"fake:{tmp_path / 'script.jsonl'}", "--speed", speed, cwd=tmp_path)
+    verdict = verdict_of(run)
+    assert run.returncode == 0, run.stderr
+    assert verdict["decision"] == decision
+    assert sum("one token" in policy["reasoning"] for policy in verdict["policies"]) == by_one_token
+    assert verdict["usage"]["completion_tokens"] == (7 if speed == "two" else 6)
+
+
+def test_a_policy_that_one_token_does_not_decide_is_named(tmp_path: Path) -> None:
+    (tmp_path / "script.jsonl").write_text('{"steps": [{"answer": "SAFE"}]}\n')
+    run = wizard(
+        *GAUNTLET[:-1], "--model", f"fake:{tmp_path / 'script.jsonl'}", "--speed", "two",
+        "--policy", "violence", cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert b"Note on violence: One token does not decide" in run.stderr
 
 
 @pytest.mark.parametrize("serial", [(), ("--serial",)])

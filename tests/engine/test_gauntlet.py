@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
-from engine.cases import Case, Decision, Finding, Harm, Labels, Status, Usage, Verdict
+from engine.cases import Case, Decision, Harm, Labels, Status, Usage
 from engine.events import (
     AnswerDelta,
     Event,
@@ -23,7 +21,6 @@ from engine.events import (
     ReasoningDelta,
     Started,
     UsageReported,
-    VerdictReached,
     decode,
     encode,
 )
@@ -31,9 +28,6 @@ from engine.guards.decision import Thresholds
 from engine.guards.gauntlet import Gauntlet
 from engine.models.base import (
     AnswerChunk,
-    ChatRequest,
-    Chunk,
-    CompletionRequest,
     Effort,
     FinishChunk,
     FinishReason,
@@ -41,83 +35,22 @@ from engine.models.base import (
     ModelTimeout,
     ModelUnreachable,
     PromptTooLong,
-    Reachability,
     ReasoningChunk,
-    TokenLogprob,
 )
 from engine.policies.load import Policy
-
-NAMES = ("harassment", "hate", "illegal", "minors", "self_harm", "violence")
-POLICIES = tuple(Policy(name, f"The policy on {name}.", name.encode().hex(), Path()) for name in NAMES)
-DONE = FinishChunk(FinishReason.STOP, Usage(500, 10))
-
-Step = Chunk | BaseException | float | asyncio.Event
-Script = Sequence[Step]
-
-
-class Told:
-    """A model whose replies are scripts, by the name of the policy asked; all others are SAFE."""
-
-    spec = "told"
-
-    def __init__(self, *, slots: int = 6, **scripts: Script) -> None:
-        self.slots = slots
-        self.requests: list[ChatRequest] = []
-        self.running: list[str] = []
-        self.most_running = 0
-        self.closed = False
-        self._scripts = scripts
-
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        self.requests.append(request)
-        name = request.system.split()[-1].rstrip(".")
-        self.running.append(name)
-        self.most_running = max(self.most_running, len(self.running))
-        try:
-            for step in self._scripts.get(name, says("SAFE")):
-                if isinstance(step, BaseException):
-                    raise step
-                if isinstance(step, asyncio.Event):
-                    await step.wait()
-                elif isinstance(step, float):
-                    await asyncio.sleep(step)
-                else:
-                    yield step
-        finally:
-            self.running.remove(name)
-
-    def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
-        raise NotImplementedError("a gauntlet chats")
-
-    async def check(self) -> Reachability:
-        return Reachability(True, "")
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-
-def says(answer: str, reasoning: str = "", *logprobs: TokenLogprob) -> list[Step]:
-    return [ReasoningChunk(reasoning), AnswerChunk(answer, logprobs), DONE]
-
-
-def scored(word: str, violation: float) -> list[Step]:
-    top = (("VIOLATION", math.log(violation)), ("SAFE", math.log(1 - violation)))
-    return says(word, "", TokenLogprob(word, math.log(0.5), top))
-
-
-async def judge(gauntlet: Gauntlet, case: Case | None = None) -> list[Event]:
-    async with aclosing(gauntlet.judge(case or Case("How do I kill a process?"))) as events:
-        return [event async for event in events]
-
-
-def verdict_of(events: list[Event]) -> Verdict:
-    assert isinstance(events[-1], VerdictReached)
-    return events[-1].verdict
-
-
-def finding_of(events: list[Event], policy: str) -> Finding:
-    (finding,) = [finding for finding in verdict_of(events).policies if finding.policy == policy]
-    return finding
+from tests.engine.told import (
+    DONE,
+    NAMES,
+    POLICIES,
+    Script,
+    Step,
+    Told,
+    finding_of,
+    judge,
+    says,
+    scored,
+    verdict_of,
+)
 
 
 async def test_the_stream_of_an_untroubled_case() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.guards.build import GuardKind, Speed
 from engine.jobs import scheduler, supervisor
-from engine.jobs.classify import PREDICTIONS
+from engine.jobs.classify import PREDICTIONS, Classify, ClassifyParams
 from engine.jobs.records import JobSpec
 from tests.engine.jobs.conftest import Workshop, wait_for
 
@@ -91,6 +92,23 @@ def test_a_file_that_is_none_fails_and_says_why(workshop: Workshop, content: byt
     run_id = classify(workshop, str(file))
     assert workshop.until(run_id).outcome == "failed (1)"
     assert said in workshop.output(run_id)
+
+
+def test_a_job_that_asks_for_one_token_says_so_and_has_a_pace_of_its_own(workshop: Workshop) -> None:
+    script = workshop.folder / "model.jsonl"
+    script.write_text('{"steps": [{"answer": "SAFE", "logprobs": [["SAFE", -0.01, {"VIOLATION": -6}]]}]}\n')
+    file = cases(workshop, [{"prompt": "Question?"}])
+    run_id = classify(workshop, file, guard="gauntlet", model=f"fake:{script}", speed="two")
+    assert workshop.until(run_id).outcome == "succeeded", workshop.output(run_id)
+    (kept,) = predictions(workshop, run_id)
+    assert all("Decided by one token" in p["reasoning"] for p in kept["verdict"]["policies"])  # type: ignore[index]
+    full, two = (
+        ClassifyParams(file=file, guard=GuardKind.GAUNTLET, model="fake:x", speed=speed)
+        for speed in (Speed.FULL, Speed.TWO)
+    )
+    assert Classify().pace_key(full) != Classify().pace_key(two)
+    assert "speed two" in Classify().title(two)
+    assert "speed" not in Classify().title(full)
 
 
 def slow_model(workshop: Workshop) -> str:
