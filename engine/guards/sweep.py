@@ -1,9 +1,10 @@
 """In which order many items go through several lanes, where it costs something to change the lane.
 
 A back end keeps the prefix that a slot had last, and so the policy. Each worker stands for a slot: it
-stays in its lane while items wait there, and then goes to where most wait. With a worker for every lane
-none has to move. One worker alone takes all items in hand through the first lane, then through the next;
-from the last on it begins the next items where it stands.
+stays in its lane while items wait there, and then goes to where most wait and nobody works, or so many
+wait that help is worth it. With a worker for every lane none has to move. One worker alone takes all items
+in hand through the first lane, then through the next; from the last on it begins the next items where
+it stands.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+HELP_FROM = 8
+"""Items that have to wait in a lane before workers join it that would have to read its prefix for that."""
 
 
 @dataclass(slots=True)
@@ -43,7 +47,20 @@ async def sweep(
     waiting: list[deque[_InHand[Item]]] = [deque() for _ in range(lanes)]
     idle: list[int | None] = [None] * workers
     running: dict[asyncio.Task[None], tuple[_InHand[Item], int]] = {}
+    at_work = [0] * lanes
+    share = -(-workers // lanes)
     read = 0
+
+    def may_enter(lane: int) -> bool:
+        return at_work[lane] < share or len(waiting[lane]) >= HELP_FROM
+
+    def next_lane(stood: int | None) -> int | None:
+        """Return the lane that a worker goes to from where it ``stood``; None: it is of no use now."""
+        if stood is not None and waiting[stood]:
+            return stood
+        open_lanes = [lane for lane in range(lanes) if waiting[lane] and may_enter(lane)]
+        return max(open_lanes, key=lambda lane: len(waiting[lane]), default=None)
+
     try:
         while True:
             done: list[Item] = []
@@ -51,6 +68,7 @@ async def sweep(
                 entry, lane = running.pop(task)
                 task.result()
                 idle.append(lane)
+                at_work[lane] -= 1
                 entry.left -= 1
                 if not entry.left:
                     done.append(entry.item)
@@ -60,14 +78,17 @@ async def sweep(
                 entry = _InHand(item, lanes)
                 for queue in waiting:
                     queue.append(entry)
-            idle.sort(key=lambda lane: lane is None or not waiting[lane])
-            for _ in range(len(idle)):
-                next_lane = _next_lane(idle[0], waiting)
-                if next_lane is None:
-                    break
-                del idle[0]
-                entry = waiting[next_lane].popleft()
-                running[asyncio.create_task(run(entry.item, next_lane))] = entry, next_lane
+            idle.sort(key=lambda stood: stood is None or not waiting[stood])
+            workless = []
+            for stood in idle:
+                going = next_lane(stood)
+                if going is None:
+                    workless.append(stood)
+                    continue
+                entry = waiting[going].popleft()
+                at_work[going] += 1
+                running[asyncio.create_task(run(entry.item, going))] = entry, going
+            idle = workless
             for item in done:
                 yield item
             if not running:
@@ -78,11 +99,3 @@ async def sweep(
             task.cancel()
         if running:
             await asyncio.wait(running)
-
-
-def _next_lane(stood: int | None, waiting: list[deque[_InHand[Item]]]) -> int | None:
-    """Return the lane that a worker goes to from where it ``stood``; None where nothing waits anywhere."""
-    if stood is not None and waiting[stood]:
-        return stood
-    fullest = max(range(len(waiting)), key=lambda lane: len(waiting[lane]))
-    return fullest if waiting[fullest] else None

@@ -48,8 +48,13 @@ class GgufModel(ProcessModel):
 
     ``context`` is the tokens of prompt and answer of each of the ``slots``. The first `chat` loads the
     model, in a process of its own. Every slot keeps its last prompt, and a request goes to the slot
-    that last had the same system text: a policy is read once. ``threads`` None leaves their number
-    to llama.cpp, except on two cores, where it takes one.
+    that last had the same system text: a policy is read once. ``keep_prefixes`` False reads every
+    prompt as a whole. ``threads`` None leaves their number to llama.cpp, except on two cores, where it
+    takes one.
+
+    An answer's last digits, and where two tokens are about as likely its words, depend on what else is
+    decoded and on what was kept; ``exact`` computes attention in float32, which ends that (measured on a
+    CPU) and takes twice the memory for the context.
 
     Log-probabilities are those of the model's distribution before sampling.
     """
@@ -61,6 +66,8 @@ class GgufModel(ProcessModel):
         context: int = 4096,
         slots: int = 6,
         threads: int | None = None,
+        keep_prefixes: bool = True,
+        exact: bool = False,
         patience: Patience | None = None,
     ) -> None:
         super().__init__(path.name)
@@ -69,6 +76,8 @@ class GgufModel(ProcessModel):
         self._path = path
         self._context = context
         self._threads = threads
+        self._keep_prefixes = keep_prefixes
+        self._exact = exact
         self._patience = patience or Patience()
         self._table = SlotTable(slots)
 
@@ -87,7 +96,8 @@ class GgufModel(ProcessModel):
         slot = await table.take(hashlib.sha256(sendable(shared).encode("utf-8")).digest())
         finish: FinishReason | None = None
         usage: Usage | None = None
-        replies = process.replies(kind, body | {"id_slot": slot}, lambda: table.give(slot))
+        placed = body | {"id_slot": slot, "cache_prompt": self._keep_prefixes}
+        replies = process.replies(kind, placed, lambda: table.give(slot))
         async with aclosing(replies) as parts:
             async for said in parts:
                 part = Fields(said, self._name)
@@ -121,6 +131,7 @@ class GgufModel(ProcessModel):
             "slots": self.slots,
             "context": self._context,
             "threads": self._threads,
+            "exact": self._exact,
         }
         return ModelProcess("engine.models.llama_child", settings, name=self._name, library="llama.cpp")
 
@@ -163,7 +174,6 @@ _BODY: dict[str, Any] = {
     "stream": True,
     "stream_options": {"include_usage": True},
     "return_progress": True,
-    "cache_prompt": True,
 }
 
 

@@ -93,6 +93,9 @@ def _parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:
     params.cache_ram_mib = 0
     params.cache_idle_slots = False
     params.verbosity = SILENT
+    if settings["exact"]:
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     if threads := settings["threads"] or _modest_threads():
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     # The library always listens on a loopback port, too. Nobody is given this key.

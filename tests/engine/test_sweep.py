@@ -11,7 +11,7 @@ from itertools import count, pairwise
 
 import pytest
 
-from engine.guards.sweep import sweep
+from engine.guards.sweep import HELP_FROM, sweep
 
 LANES = 6
 
@@ -81,21 +81,20 @@ async def test_with_a_worker_for_every_lane_none_has_to_move() -> None:
         assert [item for item, its in recorder.ran if its == lane] == list(range(30))
 
 
-async def test_a_worker_whose_lane_is_empty_helps_where_most_wait() -> None:
-    recorder = Recorder(lambda item, lane: 0.02 if lane == 3 else 0.001)
+@pytest.mark.parametrize(("in_hand", "helped"), [(HELP_FROM, False), (3 * HELP_FROM, True)])
+async def test_a_lane_is_helped_where_many_wait(in_hand: int, helped: bool) -> None:
     running: Counter[int] = Counter()
-    most = 0
+    most: Counter[int] = Counter()
 
     async def run(item: int, lane: int) -> None:
-        nonlocal most
         running[lane] += 1
-        most = max(most, running[3])
-        await recorder.run(item, lane)
+        most[lane] = max(most[lane], running[lane])
+        await asyncio.sleep(0.01 if lane == 3 else 0)
         running[lane] -= 1
 
-    async with aclosing(sweep(range(24), LANES, LANES, run, in_hand=8)) as done:
-        assert sorted([item async for item in done]) == list(range(24))
-    assert most > 1
+    async with aclosing(sweep(range(40), LANES, LANES, run, in_hand=in_hand)) as done:
+        assert sorted([item async for item in done]) == list(range(40))
+    assert (most[3] > 1) == helped
 
 
 @pytest.mark.parametrize("workers", [1, 3, 6])

@@ -95,7 +95,7 @@ class OllamaServer(LoopbackServer):
                 await reply.whole(200, self._shown())
             case "/api/chat" | "/api/generate" if seen.json.get("model") == self.name:
                 async with self._parallel:
-                    await self._answer(seen, reply)
+                    await self.answer(seen, reply)
             case "/api/show" | "/api/chat" | "/api/generate":
                 await reply.whole(404, {"error": f"model '{seen.json.get('model')}' not found"})
             case _:
@@ -112,9 +112,9 @@ class OllamaServer(LoopbackServer):
             "capabilities": list(self._capabilities),
         }
 
-    async def _answer(self, seen: Seen, reply: Reply) -> None:
+    async def answer(self, seen: Seen, reply: Reply) -> None:
         texts = (seen.message("system"), seen.message("user"), seen.json.get("prompt", ""))
-        line = self._generated if seen.path == "/api/generate" else self._said
+        line = self._generated if seen.path == "/api/generate" else self.said
         for script in self.scripts:
             if any(script.match in text for text in texts):
                 await self._play(script, line, reply)
@@ -201,7 +201,7 @@ class OllamaServer(LoopbackServer):
                 counts = {"prompt_eval_count": usage.prompt_tokens, "eval_count": usage.completion_tokens}
                 return line(done=True, done_reason=reason.value, **(_COUNTS | counts))
 
-    def _said(self, content: str = "", thinking: str = "", **more: Any) -> bytes:
+    def said(self, content: str = "", thinking: str = "", **more: Any) -> bytes:
         """Return a line of a chat."""
         message = {"role": "assistant", "content": content}
         if thinking:
