@@ -76,17 +76,18 @@ Written = dict[tuple[int, str], list[str]]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--contents", type=int, default=len(CONTENTS))
+    parser.add_argument("--contents", type=int, default=len(CONTENTS), help="how many, for the model")
     parser.add_argument("--back-end", action="append", choices=("gguf", "hf"))
     parser.add_argument("--model", type=Path, help="SmolLM2-135M-Instruct as a GGUF file; fetched by default")
     parser.add_argument("--hf-model", type=Path, help="the same for hf; default: the GGUF file")
     parser.add_argument("--simulated", action="store_true")
     options = parser.parse_args()
     policies = load_policies(Path("policies"))
-    cases = [Case(text) for text in CONTENTS[: options.contents]]
+    cases = [Case(text) for text in CONTENTS]
     gates = Gates()
     asyncio.run(policy_by_policy(policies, cases, gates))
     asyncio.run(interactive(policies, cases[:3], gates))
+    cases = cases[: options.contents]
     if not options.simulated:
         path = options.model or fetched()
         for back_end in options.back_end or ("gguf", "hf"):
