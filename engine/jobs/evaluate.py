@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
-from engine.guards.build import GuardKind, Level, PromptStyle
+from engine.guards.build import GuardKind, Level, PromptStyle, Speed
 from engine.jobs.kind import Kind, Params, cut_name
 from engine.jobs.records import Estimate, JobError
 from engine.workspace import of_home
@@ -63,6 +63,11 @@ class EvaluateParams(Params):
     serial: bool = Field(
         False, title="Serial", description="One policy after the other, for servers with one slot"
     )
+    speed: Speed = Field(
+        Speed.FULL,
+        title="Speed",
+        description="Of the gauntlet: full answers; two, one token where that decides; one token only",
+    )
     prompt_style: PromptStyle = Field(
         PromptStyle.RAW,
         title="Prompt style",
@@ -103,6 +108,8 @@ class Evaluate(Kind[EvaluateParams]):
             by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
         if params.guard is not GuardKind.GUARDREASONER:
             by.append(str(params.level))
+        if params.speed is not Speed.FULL:
+            by.append(f"speed {params.speed}")
         of = Path(params.benchmark).name if is_own_file(params.benchmark) else params.benchmark
         return cut_name(f"{of}: {', '.join(by)}")
 
@@ -117,7 +124,8 @@ class Evaluate(Kind[EvaluateParams]):
         choose(params, folder)
 
     def pace_key(self, params: EvaluateParams) -> str:
-        return " ".join(filter(None, (params.guard, params.model, params.level)))
+        speed = None if params.speed is Speed.FULL else f"speed {params.speed}"
+        return " ".join(filter(None, (params.guard, params.model, params.level, speed)))
 
     def estimate(self, params: EvaluateParams, cwd: Path, pace: Mapping[str, float]) -> Estimate:
         if is_own_file(params.benchmark):

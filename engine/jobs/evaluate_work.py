@@ -83,6 +83,7 @@ async def evaluate(work: Work) -> Mapping[str, JsonValue]:
         level=params.level,
         policy_names=params.policies or None,
         serial=params.serial,
+        speed=params.speed,
         prompt_style=params.prompt_style,
     )
     try:
