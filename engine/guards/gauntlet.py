@@ -31,7 +31,7 @@ from engine.guards.decision import Thresholds, decide, highest_score, labels_of,
 from engine.guards.lanes import Emit, Examiner, Lane
 from engine.guards.many import Judged
 from engine.guards.sweep import sweep
-from engine.models.base import Effort, Model, ModelUnreachable
+from engine.models.base import Effort, Model
 from engine.policies.load import Policy
 
 CASES_IN_HAND = 32
@@ -155,7 +155,8 @@ class Gauntlet:
         """Judge numbered cases, whose policies keep to their slots; see `engine.guards.many.judge_many`.
 
         At most `CASES_IN_HAND` judgements are held. The clock of each stands still while none of its lanes
-        is at the model.
+        is at the model. A case has a `Failed` also where the back end went away between two of its policies
+        and is still away: it can be judged again when that is back.
         """
         opened = ((number, self._open(case)) for number, case in cases)
 
@@ -171,7 +172,10 @@ class Gauntlet:
         sweeping = sweep(opened, len(self.policies), self._width, run, in_hand=CASES_IN_HAND)
         async with aclosing(sweeping) as judged:
             async for number, judgement in judged:
-                yield number, judgement.events + self._conclude(judgement)
+                gone = (
+                    any(lane.unreachable for lane in judgement.lanes) and not (await self._model.check()).ok
+                )
+                yield number, judgement.events + self._conclude(judgement, gone=gone)
 
     async def aclose(self) -> None:
         """Close the model."""
@@ -215,8 +219,8 @@ class Gauntlet:
         if lane.failure is not None:
             self._sent.discard(lane.policy.name)
 
-    def _conclude(self, judgement: _Judgement) -> list[Event]:
-        """Return the events that end a judgement."""
+    def _conclude(self, judgement: _Judgement, *, gone: bool = False) -> list[Event]:
+        """Return the events that end a judgement. ``gone``: the back end is, whatever it did before."""
         case, lanes, stream = judgement.case, judgement.lanes, judgement.stream
         findings = tuple(lane.finding for lane in lanes)
         decision = decide(findings)
@@ -226,9 +230,8 @@ class Gauntlet:
             for task, label in (("request", labels.request), ("response", labels.response))
             if label is not None
         ]
-        failures = [lane.failure for lane in lanes]
-        unreachable = [failure for failure in failures if isinstance(failure, ModelUnreachable)]
-        if len(unreachable) == len(lanes):
+        unreachable = [lane.unreachable for lane in lanes if lane.unreachable]
+        if unreachable and (gone or len(unreachable) == len(lanes)):
             first = unreachable[0]
             events.append(stream.event(Failed, message=str(first), unreachable=True, hint=first.hint))
         verdict = Verdict(

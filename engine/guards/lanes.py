@@ -36,6 +36,7 @@ from engine.models.base import (
     Model,
     ModelError,
     ModelTimeout,
+    ModelUnreachable,
     ReasoningChunk,
     TokenLogprob,
 )
@@ -93,6 +94,11 @@ class Lane:
 
     def __post_init__(self) -> None:
         self.finding = Finding(self.policy.name, violation=None, status=Status.ERROR)
+
+    @property
+    def unreachable(self) -> ModelUnreachable | None:
+        """The failure, if it is that the back end was out of reach."""
+        return self.failure if isinstance(self.failure, ModelUnreachable) else None
 
 
 @dataclass(slots=True)

@@ -10,11 +10,11 @@ from itertools import count, groupby
 import pytest
 
 from engine.cases import Case, Decision, Status
-from engine.events import Event, Notice, Started, decode, encode
+from engine.events import Event, Failed, Notice, Started, decode, encode
 from engine.guards.build import Speed
 from engine.guards.gauntlet import CASES_IN_HAND, Gauntlet
 from engine.guards.many import judge_many
-from engine.models.base import ChatRequest, Chunk, ModelError, ModelUnreachable
+from engine.models.base import ChatRequest, Chunk, ModelError, ModelUnreachable, Reachability
 from tests.engine.told import NAMES, POLICIES, Step, Told, finding_of, judge, says, scored, verdict_of
 
 
@@ -99,8 +99,31 @@ async def test_a_dead_back_end_is_told_for_each_case() -> None:
     dead: list[Step] = [ModelUnreachable("Nobody there", "Start it.")]
     judged = await many(Gauntlet(Told(**dict.fromkeys(NAMES, dead)), POLICIES), [Case("a"), Case("b")])
     for events in judged.values():
-        assert type(events[-2]).__name__ == "Failed"
+        assert isinstance(events[-2], Failed)
         assert verdict_of(events).decision is Decision.ESCALATE
+
+
+@pytest.mark.parametrize(("back", "told"), [(False, True), (True, False)])
+async def test_a_back_end_that_goes_away_between_two_policies_is_told(back: bool, told: bool) -> None:
+    """A job must not take a case for judged, half of which never reached the model."""
+
+    class Dying(Told):
+        async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+            if len(self.requests) >= 20:
+                raise ModelUnreachable("Nobody there", "Start it.")
+            async with aclosing(super().chat(request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+        async def check(self) -> Reachability:
+            return Reachability(back, "")
+
+    cases = [Case(f"Question {number}") for number in range(8)]
+    judged = await many(Gauntlet(Dying(slots=1), POLICIES), cases)
+    for events in judged.values():
+        assert any(isinstance(event, Failed) and event.unreachable for event in events) == told
+        assert verdict_of(events).decision is Decision.ESCALATE
+        assert finding_of(events, "harassment").status is Status.OK
 
 
 @pytest.mark.parametrize("slots", [1, 6])
