@@ -30,6 +30,7 @@ from engine.events import (
 )
 from engine.guards.base import Guard
 from engine.guards.build import build_guard
+from engine.guards.many import judge_many
 from engine.jobs.classify import PREDICTIONS, ClassifyParams
 from engine.jobs.result_lines import ResultLines
 from engine.jobs.worker import Work, WorkFailed, sha256_of
@@ -131,16 +132,17 @@ async def _judge(
     tally: Tally,
 ) -> None:
     report = _Report(work, tally)
-    for index, labelled in left:
-        async with aclosing(guard.judge(labelled.case)) as judging:
-            events = [event async for event in judging]
-        _stop_if_unreachable(events, tally)
-        last = events[-1]
-        assert isinstance(last, VerdictReached)
-        await predictions.keep(_row(index, labelled, last.verdict))
-        tally.add(labelled, last.verdict)
-        report.after(last.verdict)
-        await asyncio.sleep(0)  # a guard that never waits must still be stoppable
+    numbered = ((number, labelled.case) for number, (_, labelled) in enumerate(left))
+    async with aclosing(judge_many(guard, numbered)) as judged:
+        async for number, events in judged:
+            _stop_if_unreachable(events, tally)
+            index, labelled = left[number]
+            last = events[-1]
+            assert isinstance(last, VerdictReached)
+            await predictions.keep(_row(index, labelled, last.verdict))
+            tally.add(labelled, last.verdict)
+            report.after(last.verdict)
+            await asyncio.sleep(0)  # a guard that never waits must still be stoppable
     report.now()
 
 
