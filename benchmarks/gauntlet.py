@@ -42,7 +42,6 @@ from tests.servers.slot_server import Pace, SlotServer
 
 BATCH_GATE, ONE_TOKEN_GATE, SAVED_GATE, INTERACTIVE_GATE = 3.5, 12.0, 0.8, 3.5
 MAX_TOKENS = 8
-THREADS = 2
 THOUGHT = 60
 PACE = Pace(prefill=2000, decode=60)
 
@@ -80,6 +79,7 @@ def main() -> int:
     parser.add_argument("--back-end", action="append", choices=("gguf", "hf"))
     parser.add_argument("--model", type=Path, help="SmolLM2-135M-Instruct as a GGUF file; fetched by default")
     parser.add_argument("--hf-model", type=Path, help="the same for hf; default: the GGUF file")
+    parser.add_argument("--threads", type=int, default=2, help="of the model (default 2)")
     parser.add_argument("--simulated", action="store_true")
     options = parser.parse_args()
     policies = load_policies(Path("policies"))
@@ -92,7 +92,7 @@ def main() -> int:
         path = options.model or fetched()
         for back_end in options.back_end or ("gguf", "hf"):
             its = options.hf_model or path if back_end == "hf" else path
-            asyncio.run(real_model(back_end, its, policies, cases, gates))
+            asyncio.run(real_model(back_end, its, options.threads, policies, cases, gates))
     return int(gates.missed > 0)
 
 
@@ -106,11 +106,16 @@ def fetched() -> Path:
 
 
 async def real_model(
-    back_end: str, path: Path, policies: Sequence[Policy], cases: Sequence[Case], gates: Gates
+    back_end: str,
+    path: Path,
+    threads: int,
+    policies: Sequence[Policy],
+    cases: Sequence[Case],
+    gates: Gates,
 ) -> None:
     """Time the serial loop, the batch and one token; compare the tokens of the first two."""
-    print(f"{back_end}: {len(cases)} contents, {len(policies)} policies, {THREADS} threads", flush=True)
-    plain = opened(back_end, path, keep_prefixes=False)
+    print(f"{back_end}: {len(cases)} contents, {len(policies)} policies, {threads} threads", flush=True)
+    plain = opened(back_end, path, threads, keep_prefixes=False)
     try:
         await Gauntlet(plain, policies).warm()  # the model is loaded before the clock runs
         serial_loop = Gauntlet(plain, policies, serial=True, max_tokens=MAX_TOKENS)
@@ -121,7 +126,7 @@ async def real_model(
         await plain.aclose()
     print(f"  serial loop: {baseline:.1f} s", flush=True)
 
-    model = opened(back_end, path, keep_prefixes=True)
+    model = opened(back_end, path, threads, keep_prefixes=True)
     try:
         began = time.perf_counter()
         batch = Gauntlet(model, policies, max_tokens=MAX_TOKENS)
@@ -148,14 +153,14 @@ async def real_model(
     gates.check(f"  other first tokens: {other} of {len(expected)}", other == 0, "none")
 
 
-def opened(back_end: str, path: Path, *, keep_prefixes: bool) -> Model:
+def opened(back_end: str, path: Path, threads: int, *, keep_prefixes: bool) -> Model:
     if back_end == "hf":
         from engine.models.hf.model import HfModel
 
-        return HfModel(str(path), threads=THREADS, keep_prefixes=keep_prefixes)
+        return HfModel(str(path), threads=threads, keep_prefixes=keep_prefixes)
     from engine.models.gguf import GgufModel
 
-    return GgufModel(path, context=2048, threads=THREADS, exact=True, keep_prefixes=keep_prefixes)
+    return GgufModel(path, context=2048, threads=threads, exact=True, keep_prefixes=keep_prefixes)
 
 
 # --- simulated servers -------------------------------------------------------------------------------
