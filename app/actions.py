@@ -21,6 +21,7 @@ class Where(StrEnum):
     EXPERIMENTS = "Experiments"
     RUNS = "List of runs"
     COMPARISON = "Comparison"
+    LEADERBOARD = "Leaderboard"
     JOBS = "Jobs"
     JOB_PARTS = "Queue and log"
     NEW_JOB = "New job"
@@ -75,7 +76,7 @@ def readable(key: str) -> str:
 
 
 _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
-_X, _C = Where.EXPERIMENTS, Where.COMPARISON
+_X, _C, _B = Where.EXPERIMENTS, Where.COMPARISON, Where.LEADERBOARD
 _J, _Q, _N, _G = Where.JOBS, Where.JOB_PARTS, Where.NEW_JOB, Where.GROUPS
 _DIALOGS = (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT, Where.CONFIRM, _N, _G)
 
@@ -157,6 +158,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("go_to_former", _X, ("backspace",), "", "Go back to the run one came from"),
     Action("edit_note", _X, ("n",), "Note", "Write the run's note"),
     Action("edit_tags", _X, ("t",), "Tags", "Change the run's tags"),
+    Action("show_leaderboard", _X, ("b",), "Leaderboard", "See who does best, the paper's guards included"),
     Action("export_runs", _X, ("e",), "Export", "Export runs: CSV, JSON, Markdown or HTML"),
     Action("copy_id", _X, ("y",), "", "Copy the run's number"),
     Action("copy_run", _X, ("Y",), "", "Copy the run as JSON"),
@@ -174,6 +176,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("zoom_curve", _C, ("z",), "Zoom", "Give the curves all the room, or take it back"),
     Action("export_runs", _C, ("e",), "Export", "Export the comparison"),
     Action("scroll_comparison", _C, ("pagedown", "pageup"), "", "Read on, or back", native=True),
+    Action("open_run", _B, ("enter",), "Open", "Go to the row's run in the list of runs"),
+    Action("leave_leaderboard", _B, ("escape",), "Back", "Back to the list of runs"),
+    Action("next_task", _B, ("t",), "Task", "Another task: prompt, response, refusal"),
+    Action("sort_rows", _B, ("s",), "Sort", "Choose what the rows are sorted by"),
+    Action("reverse_sort", _B, ("r",), "Reverse", "Sort the other way round"),
+    Action("copy_table", _B, ("Y",), "Copy", "Copy the table as Markdown"),
+    Action("export_runs", _B, ("e",), "Export", "Export the runs of the rows"),
+    Action("move_rows", _B, ("down", "up"), "", "Choose a row", native=True),
     Action("choose", Where.CHOICE, ("enter",), "Choose", "Choose it"),
     Action("move_choice", Where.CHOICE, ("down", "up"), "", "Another one", native=True),
     Action("save_note", Where.NOTE, ("ctrl+s",), "Save", "Save the note"),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from engine.cases import Decision, Finding, Status
+
+if TYPE_CHECKING:
+    from engine.evaluation.benchmarks import Benchmark
 
 DECISION_WORDS: dict[Decision, str] = {
     Decision.ALLOW: "✔ allow",
@@ -41,3 +46,26 @@ def finding_words(finding: Finding) -> str:
 def score_words(score: float | None) -> str:
     """Return a score in [0, 1] with two digits; a dash where there is none."""
     return "–" if score is None else f"{score:.2f}"
+
+
+_SHORT = {
+    "ToxicChat": "Toxic",
+    "HarmBenchPrompt": "HarmB",
+    "OpenAIModeration": "OpenAI",
+    "AegisSafetyTest": "Aegis",
+    "SimpleSafetyTests": "SST",
+    "WildGuardTestPrompt": "WildG",
+    "HarmBenchResponse": "HarmB",
+    "SafeRLHF": "RLHF",
+    "BeaverTails": "Beaver",
+    "XSTestResponseHarmful": "XSTest",
+    "WildGuardTestResponse": "WildG",
+    "XSTestResponseRefusal": "XSTest",
+    "WildGuardTestRefusal": "WildG",
+}
+
+
+def short_heading(benchmark: Benchmark) -> str:
+    """Return the head of a benchmark's narrow column; R marks those of which recall is shown."""
+    name = _SHORT.get(benchmark.name, benchmark.name)
+    return f"{name} R" if benchmark.single_class else name

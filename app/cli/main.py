@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
-from app.cli import classify, data, doctor, evaluate, init, jobs, models, runs, score
+from app.cli import classify, data, doctor, evaluate, init, jobs, leaderboard, models, runs, score
 from app.cli.exits import Exit, exit_code_of, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
 
@@ -39,6 +39,7 @@ cli = typer.Typer(
 cli.command("classify")(classify.classify)
 cli.command("doctor")(doctor.doctor)
 cli.command("init")(init.init)
+cli.command("leaderboard")(leaderboard.leaderboard)
 cli.command("score")(score.score)
 cli.add_typer(data.cli, name="data")
 cli.add_typer(jobs.cli, name="jobs")

@@ -290,6 +290,11 @@ class ExperimentsScreen(LiveScreen):
 
         self.app.push_screen(CompareScreen(tuple(self.marked)))
 
+    def do_show_leaderboard(self) -> None:
+        from app.screens.leaderboard import LeaderboardScreen
+
+        self.app.push_screen(LeaderboardScreen())
+
     # --- writing -------------------------------------------------------------------------------------
 
     def do_edit_note(self) -> None:

@@ -363,13 +363,17 @@ def _score(part: Part, judged: Mapping[Texts, Outcome], guard: Guard) -> Scoreca
 
 
 def _summary(scorecards: Sequence[Scorecard], judged: Mapping[Texts, Outcome]) -> dict[str, JsonValue]:
-    """Return the figures of the run: of one benchmark as they are, of several each with its name."""
+    """Return the figures of the run: of one benchmark as they are, of several each with its name.
+
+    The headline always has the name too, by which the leaderboard finds it.
+    """
     found: dict[str, JsonValue] = averages(scorecards)
     for card in scorecards:
+        named = [card.headline, *(("false positive rate", "unparsable") if len(scorecards) > 1 else ())]
         for name, figure in card.figures().items():
             if len(scorecards) == 1:
                 found[name] = figure
-            elif name in (card.headline, "false positive rate", "unparsable"):
+            if name in named:
                 found[f"{name} {card.benchmark.name}"] = figure
     outcomes = judged.values()
     found["cases"] = len(judged)

@@ -165,11 +165,11 @@ def export_csv(runs: Runs, selection: Selection) -> Iterator[str]:
     """Return one row a run (RFC 4180, UTF-8, texts in quotes): its facts, and four columns a result."""
     names = _result_names(runs, selection)
     heads = [head for name in names for head in (name, f"{name} n", f"{name} low", f"{name} high")]
-    yield _row([*_FIXED, *heads])
+    yield csv_row([*_FIXED, *heads])
     for run in selected_runs(runs, selection):
         results = {result.name: result for result in run.results}
         figures = [figure for name in names for figure in _figures(results.get(name))]
-        yield _row([*_facts(run), *figures])
+        yield csv_row([*_facts(run), *figures])
 
 
 def _facts(run: Run) -> list[object]:
@@ -195,7 +195,8 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _row(cells: Sequence[object]) -> str:
+def csv_row(cells: Sequence[object]) -> str:
+    """Return a line of CSV (RFC 4180) that no spreadsheet reads as a formula."""
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\r\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([_cell(cell) for cell in cells])

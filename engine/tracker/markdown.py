@@ -97,6 +97,12 @@ def markdown_run(run: Run) -> str:
     )
 
 
+def markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table of plain texts, none of which Markdown takes for markup."""
+    escaped = ([_text(cell) for cell in line] for line in lines)
+    return _table_head([_text(head) for head in heads]) + "".join(map(_table_line, escaped))
+
+
 def _figure(result: Result | None) -> tuple[str, ...]:
     if result is None:
         return ("–",) * 4

@@ -30,6 +30,7 @@ from engine.tracker.run_records import (
 )
 from engine.tracker.run_tables import ArtifactRow, ExperimentRow, LineageRow, ResultRow, RunRow, TagRow
 from engine.tracker.run_writing import insert_run, insert_tags, require_run, require_shallow
+from engine.tracker.standings import Claim, Latest, claimed_runs, latest_runs
 
 BUCKETS = 400
 """Points that a curve is reduced to unless more are asked for."""
@@ -205,6 +206,16 @@ class Runs:
         named = select(col(ResultRow.name)).where(col(ResultRow.run_id).in_(asked)).distinct()
         with self._database.reading() as connection:
             return list(connection.execute(named.order_by(col(ResultRow.name))).scalars())
+
+    def latest(self, kind: str, names: Sequence[str]) -> list[Latest]:
+        """Return the latest succeeded run of a kind for each set of parameters, with the results named."""
+        with self._database.reading() as connection:
+            return latest_runs(connection, kind, names)
+
+    def claims(self, experiment: str) -> list[Claim]:
+        """Return the runs of a published experiment, with their results."""
+        with self._database.reading() as connection:
+            return claimed_runs(connection, experiment)
 
     def sql(
         self, statement: str, limit: int = 1000, seconds: float = SQL_SECONDS

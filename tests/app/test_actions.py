@@ -17,6 +17,7 @@ from app.screens.groups import GroupsScreen
 from app.screens.help import HelpScreen
 from app.screens.history import HistoryScreen
 from app.screens.jobs import JobsScreen
+from app.screens.leaderboard import LeaderboardScreen
 from app.screens.models import ModelScreen
 from app.screens.new_job import NewJobScreen
 from app.screens.probe import ProbeScreen
@@ -32,6 +33,7 @@ OWNERS = {
     Where.DIALOG: HelpScreen,
     Where.EXPERIMENTS: ExperimentsScreen,
     Where.COMPARISON: CompareScreen,
+    Where.LEADERBOARD: LeaderboardScreen,
     Where.JOBS: JobsScreen,
     Where.NEW_JOB: NewJobScreen,
     Where.GROUPS: GroupsScreen,
@@ -48,6 +50,7 @@ TOGETHER = (
     (Where.EVERYWHERE, Where.DIALOG),
     (Where.EVERYWHERE, Where.RUNS, Where.EXPERIMENTS),
     (Where.EVERYWHERE, Where.COMPARISON),
+    (Where.EVERYWHERE, Where.LEADERBOARD),
     *((Where.EVERYWHERE, where) for where in (Where.JOBS, Where.NEW_JOB, Where.GROUPS, Where.CONFIRM)),
     *((Where.EVERYWHERE, where) for where in (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT)),
 )
