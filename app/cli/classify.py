@@ -73,6 +73,15 @@ def classify(
         PromptStyle,
         typer.Option("--prompt-style", help="GuardReasoner's prompt: raw text, or in the chat template."),
     ] = PromptStyle.RAW,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            "--thresholds",
+            metavar="HIGH,LOW",
+            help="The gauntlet's: it blocks from the first score, and escalates from the second. Default: "
+            "0.85,0.5.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object: the verdict.")] = False,
     events: Annotated[
         bool, typer.Option("--events", help="Print every event as it happens, one JSON object a line.")
@@ -100,6 +109,7 @@ def classify(
         serial=serial,
         speed=speed,
         prompt_style=prompt_style,
+        thresholds=thresholds,
     )
     if case is None:
         assert cases is not None

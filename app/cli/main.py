@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
-from app.cli import classify, data, doctor, evaluate, init, jobs, leaderboard, models, runs, score
+from app.cli import classify, data, doctor, evaluate, init, jobs, leaderboard, models, runs, score, thresholds
 from app.cli.exits import Exit, exit_code_of, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
 
@@ -45,6 +45,7 @@ cli.add_typer(data.cli, name="data")
 cli.add_typer(jobs.cli, name="jobs")
 cli.add_typer(models.cli, name="models")
 cli.add_typer(runs.cli, name="runs")
+cli.add_typer(thresholds.cli, name="thresholds")
 
 
 def _print_version(wanted: bool) -> None:

@@ -67,12 +67,14 @@ def build_guard(
     serial: bool = False,
     speed: Speed | str = Speed.FULL,
     prompt_style: PromptStyle | str = PromptStyle.RAW,
+    thresholds: str | None = None,
 ) -> Guard:
     """Return the guard; no back end is contacted yet.
 
     ``policy_names`` None means all policies of the workspace. ``serial`` sends one policy at a time,
     ``speed`` is how much of an answer is asked for: only the gauntlet knows them. ``prompt_style`` is how
-    a GuardReasoner model is prompted; level is nothing to it.
+    a GuardReasoner model is prompted; level is nothing to it. ``thresholds`` are the gauntlet's, as
+    `Thresholds.parse` reads them; None: its own.
 
     Raises:
         GuardSetupError: if a model is missing or of no use to this guard.
@@ -80,6 +82,8 @@ def build_guard(
         engine.models.registry.ModelSpecError: if the model's spec is not one.
     """
     kind = GuardKind(kind)
+    if thresholds is not None and kind is not GuardKind.GAUNTLET:
+        raise GuardSetupError(f"only the gauntlet takes thresholds, not the {kind}. Leave them out.")
     if kind is GuardKind.REASONER:
         from engine.guards import reasoner
 
@@ -103,6 +107,7 @@ def build_guard(
             raise GuardSetupError("guardreasoner judges by no policies. Leave them out.")
         return GuardReasoner(open_model(model_spec), prompt_style=PromptStyle(prompt_style))
 
+    from engine.guards.decision import Thresholds
     from engine.guards.gauntlet import Gauntlet
     from engine.models.base import Effort
     from engine.policies.load import load_policies
@@ -112,5 +117,16 @@ def build_guard(
             "the gauntlet needs a model. 'wizard101 models list' shows what can be reached; "
             "'wizard101 models pull smollm2' fetches a small one."
         )
+    try:
+        given = None if thresholds is None else Thresholds.parse(thresholds)
+    except ValueError as error:
+        raise GuardSetupError(f"{error}.") from error
     policies = load_policies(workspace.policies, policy_names)
-    return Gauntlet(open_model(model_spec), policies, effort=Effort(level), serial=serial, speed=Speed(speed))
+    return Gauntlet(
+        open_model(model_spec),
+        policies,
+        effort=Effort(level),
+        serial=serial,
+        speed=Speed(speed),
+        thresholds=given,
+    )

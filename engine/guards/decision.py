@@ -38,6 +38,19 @@ class Thresholds:
         if not 0.0 <= self.low <= self.high <= 1.0:
             raise ValueError(f"thresholds must satisfy 0 <= low <= high <= 1, not {self.low} and {self.high}")
 
+    @classmethod
+    def parse(cls, text: str) -> Thresholds:
+        """Read ``HIGH,LOW``.
+
+        Raises:
+            ValueError: if these are not two numbers, or no thresholds.
+        """
+        try:
+            high, low = map(float, text.split(","))
+        except ValueError as error:
+            raise ValueError(f"thresholds are written HIGH,LOW, such as 0.85,0.5, not {text!r}") from error
+        return cls(high, low)
+
 
 _DRESSING = string.whitespace + "*_~`'\"\u2018\u2019\u201c\u201d"
 _WORST_FIRST = (Status.ERROR, Status.TIMEOUT, Status.TRUNCATED, Status.UNPARSABLE, Status.OK)

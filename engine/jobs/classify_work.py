@@ -59,6 +59,7 @@ async def classify(work: Work) -> Mapping[str, JsonValue]:
         serial=params.serial,
         speed=params.speed,
         prompt_style=params.prompt_style,
+        thresholds=params.thresholds,
     )
     try:
         work.made_from("data", str(file), await asyncio.to_thread(sha256_of, file))

@@ -73,6 +73,11 @@ class EvaluateParams(Params):
         title="Prompt style",
         description="For GuardReasoner models: raw text, or the model's chat template",
     )
+    thresholds: str | None = Field(
+        None,
+        title="Thresholds",
+        description="The gauntlet's HIGH,LOW: it blocks from the first score, escalates from the second",
+    )
     accept_changed: bool = Field(
         False,
         title="Accept changed",
@@ -87,6 +92,12 @@ class EvaluateParams(Params):
             raise ValueError(f"the {self.guard} guard works without a model")
         if self.policies and self.guard is GuardKind.GUARDREASONER:
             raise ValueError("the guardreasoner guard judges by no policies")
+        if self.thresholds is not None:
+            from engine.guards.decision import Thresholds
+
+            if self.guard is not GuardKind.GAUNTLET:
+                raise ValueError("only the gauntlet guard takes thresholds")
+            Thresholds.parse(self.thresholds)
         if self.model:
             from engine.models.registry import parse_spec
 

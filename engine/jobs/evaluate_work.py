@@ -85,6 +85,7 @@ async def evaluate(work: Work) -> Mapping[str, JsonValue]:
         serial=params.serial,
         speed=params.speed,
         prompt_style=params.prompt_style,
+        thresholds=params.thresholds,
     )
     try:
         await _tell_of(work, parts, guard)

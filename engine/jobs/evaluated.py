@@ -1,0 +1,99 @@
+"""What a finished ``evaluate`` run has kept of each case: gold, labels, and each policy's score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine.cases import Status
+from engine.jobs.evaluate import PREDICTIONS, Evaluate
+from engine.jobs.records import JobError
+from engine.jobs.result_lines import whole_lines
+
+if TYPE_CHECKING:
+    from engine.tracker.run_records import Run
+    from engine.tracker.runs import Runs
+
+
+class KeptItem(msgspec.Struct):
+    """An item that the case is: of which benchmark, and its gold: a label, or a flag for each category."""
+
+    benchmark: str
+    id: str
+    gold: Any = None
+
+
+class KeptFinding(msgspec.Struct):
+    """What one policy found; see `engine.cases.Finding`."""
+
+    policy: str
+    violation: bool | None = None
+    score: float | None = None
+    status: Status = Status.OK
+
+
+class KeptVerdict(msgspec.Struct):
+    policies: list[KeptFinding] = []
+
+
+class KeptCase(msgspec.Struct):
+    """A line of the predictions. ``labels`` are by the name of the task."""
+
+    case: str
+    items: list[KeptItem]
+    labels: dict[str, str]
+    verdict: KeptVerdict
+    prompt: str = ""
+    response: str | None = None
+
+
+def evaluated_run(runs: Runs, run_id: int) -> Run:
+    """Return a run that has evaluated a guard to the end.
+
+    Raises:
+        JobError: if there is no such run, it is of another kind, or it has not succeeded.
+        TrackerError: if the database cannot be read.
+    """
+    run = runs.run(run_id)
+    if run is None:
+        raise JobError(f"There is no run {run_id}.", "'wizard101 runs list kind:evaluate' shows them.")
+    kind, status = run.summary.kind, run.summary.status
+    if kind != Evaluate.name:
+        raise JobError(
+            f"Run {run_id} is of the kind {kind!r}, not an evaluation made here.",
+            "'wizard101 evaluate' makes one.",
+        )
+    if status != "succeeded":
+        raise JobError(
+            f"Run {run_id} is {status}: only a finished evaluation says enough.",
+            f"'wizard101 jobs resume {run_id}' goes on with it.",
+        )
+    return run
+
+
+def kept_cases(folder: Path, run_id: int) -> Mapping[str, KeptCase]:
+    """Return what the run with this folder has kept, by the key of the case, in the order of their end.
+
+    Raises:
+        JobError: if its predictions are gone, or none can be read.
+    """
+    path = folder / PREDICTIONS
+    decode = msgspec.json.Decoder(KeptCase).decode
+    found: dict[str, KeptCase] = {}
+    try:
+        for line in whole_lines(path):
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                kept = decode(line)
+                found[kept.case] = kept
+    except OSError as error:
+        raise JobError(
+            f"The predictions of run {run_id} cannot be read: {path}: {error.strerror or error}.",
+            "Its figures are kept in the tracker; what it said of each case is not.",
+        ) from error
+    if not found:
+        raise JobError(f"{path} holds no predictions.", "Evaluate anew.")
+    return found
