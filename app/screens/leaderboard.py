@@ -244,7 +244,7 @@ def _columns(read: Leaderboard, width: int) -> Sequence[Column[Standing]]:
 
 def _figure_lines(read: Leaderboard, row: Standing) -> Iterator[Content]:
     """Yield the chosen row's figures, each with its interval and how many items it is of."""
-    yield Content.assemble((one_line(row.name, _TEXT), "bold"), "  ", origin_sentence(row.origin))
+    yield Content.assemble(origin_sentence(row.origin), (f"  {one_line(row.name, _TEXT)}", "bold"))
     average = Content.styled(f"{average_words(row)}", "bold")
     yield Content.assemble((f"{'weighted average F1':{_NAME}} ", "$text-muted"), average, f"  n={row.n:,}")
     for benchmark in read.benchmarks:
