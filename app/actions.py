@@ -174,6 +174,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("previous_metric", _C, ("M",), "", "Draw the metric before"),
     Action("toggle_logarithmic", _C, ("l",), "Scale", "Draw on a logarithmic scale, or not"),
     Action("zoom_curve", _C, ("z",), "Zoom", "Give the curves all the room, or take it back"),
+    Action("toggle_paired", _C, ("i",), "By item", "Compare two evaluations item by item, or not"),
+    Action("toggle_blur", _C, ("ctrl+b",), "Show text", "Show or hide their texts, blurred at first"),
     Action("export_runs", _C, ("e",), "Export", "Export the comparison"),
     Action("scroll_comparison", _C, ("pagedown", "pageup"), "", "Read on, or back", native=True),
     Action("open_run", _B, ("enter",), "Open", "Go to the row's run in the list of runs"),

@@ -102,6 +102,18 @@ def compare_runs(
         list[int],
         typer.Argument(metavar="ID ID...", min=1, max=_LARGEST_ID, help="The runs' numbers, 2 to 100."),
     ],
+    paired: Annotated[
+        bool,
+        typer.Option(
+            "--paired",
+            help="Two evaluations, item by item: is a difference more than chance, and which items flipped?",
+        ),
+    ] = False,
+    flips: Annotated[
+        int,
+        typer.Option("--flips", min=0, max=_LARGEST_LIMIT, metavar="N", help="How many flips to list."),
+    ] = 20,
+    texts: Annotated[bool, typer.Option("--texts", help="List them with the texts of their cases.")] = False,
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -110,6 +122,9 @@ def compare_runs(
     from engine.tracker.compare import compare
     from engine.tracker.run_json import comparison_json, json_text
 
+    if paired:
+        _compare_paired(run_ids, flips, texts, db, as_json)
+        return
     with _runs(db) as runs:
         try:
             compared = compare(runs, run_ids)
@@ -123,6 +138,22 @@ def compare_runs(
                     compared, {metric: runs.curves(run_ids, metric) for metric in compared.metrics}
                 )
             )
+
+
+def _compare_paired(run_ids: Sequence[int], flips: int, texts: bool, db: Path | None, as_json: bool) -> None:
+    from app.cli.paired import paired_lines
+    from engine.jobs.paired import pair, paired_json
+    from engine.tracker.run_json import json_text
+    from engine.workspace import find_workspace
+
+    if len(set(run_ids)) != 2 or len(run_ids) != 2:
+        raise usage_error("--paired compares two runs.")
+    with _runs(db) as runs:
+        found = pair(runs, find_workspace(db).runs, *run_ids)
+    if as_json:
+        print(json_text({"runs": list(run_ids), "paired": [paired_json(each) for each in found]}))
+    else:
+        _print_lines(paired_lines(found, flips=flips, texts=texts))
 
 
 @cli.command("export")

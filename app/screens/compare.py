@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -22,10 +23,15 @@ from app.widgets.braille import ACROSS
 from app.widgets.curve import COLOURS, Curve, Series
 from app.widgets.interval import interval_line, scale_of
 from app.widgets.stream_view import StreamView
+from engine.jobs.records import JobError
+from engine.tracker import TrackerError
 from engine.tracker.axes import Scale
 from engine.tracker.compare import Comparison, ParameterLine, ResultLine, compare, value_words
 from engine.tracker.figures import figure_words, number_words
 from engine.tracker.run_records import Bucket, Origin, RunSummary
+
+if TYPE_CHECKING:
+    from engine.jobs.paired import Paired
 
 LETTERS = "ABCDEF"
 _WIDE, _SHORT = 120, 30
@@ -55,6 +61,8 @@ class CompareScreen(LiveScreen):
         self.lines = StreamView(id="lines", empty="Loading…")
         self.curve = Curve(id="curve", empty="None of these runs has metrics.")
         self.key_bar = KeyBar()
+        self.paired: Sequence[Paired] | None = None
+        self._clear_text = False
         self._shown_width = 0
 
     def compose(self) -> ComposeResult:
@@ -106,7 +114,12 @@ class CompareScreen(LiveScreen):
             self.legend.update(Content("\n").join(map(_legend, range(len(series)), comparison.summaries)))
             top = self.lines.scroll_offset.y
             self.lines.clear()
-            self.lines.add(comparison_lines(comparison, width))
+            if self.paired is None:
+                self.lines.add(comparison_lines(comparison, width))
+            else:
+                from app.paired_words import paired_content
+
+                self.lines.add(paired_content(self.paired, clear=self._clear_text))
             self.lines.scroll_to(y=top, animate=False)
         self.show_keys()
 
@@ -143,6 +156,37 @@ class CompareScreen(LiveScreen):
     def do_zoom_curve(self) -> None:
         self.toggle_class("-zoomed")
 
+    def do_toggle_paired(self) -> None:
+        if self.paired is None:
+            self.begin_dialog(self._pair())
+        else:
+            self.paired = None
+            self._show_anew()
+
+    async def _pair(self) -> None:
+        from engine.jobs.paired import pair
+
+        store = await self.ask(lambda store: store)
+        if store is None:
+            return
+        a, b = self.run_ids
+        self.app.notify("The predictions of both runs are being read.", timeout=2)
+        try:
+            self.paired = await asyncio.to_thread(pair, store.runs, self.wizard.workspace.runs, a, b)
+        except (JobError, TrackerError) as error:
+            self.app.notify(str(error), severity="warning")
+        else:
+            self._clear_text = False
+            self._show_anew()
+
+    def do_toggle_blur(self) -> None:
+        self._clear_text = not self._clear_text
+        self._show_anew()
+
+    def _show_anew(self) -> None:
+        self._shown_width = 0
+        self._show()
+
     def do_export_runs(self) -> None:
         from app.screens.export import ExportScreen, Selected
 
@@ -151,6 +195,12 @@ class CompareScreen(LiveScreen):
 
     def why_not(self, name: str) -> str | None:
         """Return why an action cannot be done now, or None if it can."""
+        if name == "toggle_paired" and self.comparison is not None and self.paired is None:
+            from engine.jobs.paired import can_be_paired
+
+            return can_be_paired(self.comparison.summaries)
+        if name == "toggle_blur" and self.paired is None:
+            return "There are no texts here: i compares item by item."
         if name not in ("next_metric", "previous_metric", "toggle_logarithmic", "zoom_curve"):
             return None
         if self.comparison is None or not self.comparison.metrics:

@@ -35,7 +35,7 @@ from engine.guards.base import Guard
 from engine.guards.build import build_guard
 from engine.guards.many import judge_many
 from engine.jobs.evaluate import PREDICTIONS, SCORES, EvaluateParams, choose, data_folder, is_own_file
-from engine.jobs.result_lines import ResultLines
+from engine.jobs.result_lines import ResultLines, decode_lines
 from engine.jobs.worker import Work, WorkFailed, sha256_of
 from engine.models.base import ModelError
 from engine.workspace import find_workspace, of_home
@@ -339,16 +339,8 @@ def _row(todo: Todo, parts: Sequence[Part], outcome: Outcome, events: Sequence[E
 
 def _read_earlier(lines: memoryview, cases: Mapping[Texts, Todo]) -> dict[Texts, Outcome]:
     """Return the outcomes that an earlier attempt has left, by their case."""
-    decoder = msgspec.json.Decoder(Kept)
-    try:
-        found = decoder.decode_lines(lines)
-    except (msgspec.MsgspecError, UnicodeDecodeError):  # a line was torn, or holds half a surrogate pair
-        found = []
-        for line in bytes(lines).split(b"\n"):
-            with suppress(ValueError, RecursionError):
-                found.append(msgspec.convert(json.loads(line), Kept))
     judged: dict[Texts, Outcome] = {}
-    for kept in found:
+    for kept in decode_lines(lines, Kept):
         texts = kept.prompt, kept.response
         if texts in cases:
             judged[texts] = kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import msgspec
 from engine.cases import Status
 from engine.jobs.evaluate import PREDICTIONS, Evaluate
 from engine.jobs.records import JobError
-from engine.jobs.result_lines import whole_lines
+from engine.jobs.result_lines import decode_lines, read_lines
 
 if TYPE_CHECKING:
     from engine.tracker.run_records import Run
@@ -82,18 +81,16 @@ def kept_cases(folder: Path, run_id: int) -> Mapping[str, KeptCase]:
         JobError: if its predictions are gone, or none can be read.
     """
     path = folder / PREDICTIONS
-    decode = msgspec.json.Decoder(KeptCase).decode
-    found: dict[str, KeptCase] = {}
-    try:
-        for line in whole_lines(path):
-            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                kept = decode(line)
-                found[kept.case] = kept
-    except OSError as error:
+    if not path.is_file():
         raise JobError(
-            f"The predictions of run {run_id} cannot be read: {path}: {error.strerror or error}.",
+            f"The predictions of run {run_id} are gone: there is no file {path}.",
             "Its figures are kept in the tracker; what it said of each case is not.",
-        ) from error
+        )
+    try:
+        _, lines = read_lines(path)
+    except OSError as error:
+        raise JobError(f"{path} cannot be read: {error.strerror or error}.") from error
+    found = {kept.case: kept for kept in decode_lines(lines, KeptCase)}
     if not found:
         raise JobError(f"{path} holds no predictions.", "Evaluate anew.")
     return found

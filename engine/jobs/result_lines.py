@@ -11,13 +11,17 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from engine.events import JsonValue
 from engine.jobs.event_file import PatientFile
 from engine.jobs.worker import WorkFailed
 
 _ROOM_S = 1.0
+
+Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 class ResultLines:
@@ -28,7 +32,7 @@ class ResultLines:
     """
 
     def __init__(self, path: Path, made_with: Mapping[str, JsonValue]) -> None:
-        head, self.earlier = _read(path)
+        head, self.earlier = read_lines(path)
         if head is not None and head != made_with:
             changed = [name for name, value in made_with.items() if head.get(name) != value]
             raise WorkFailed(
@@ -52,7 +56,7 @@ class ResultLines:
         self._file.close()
 
 
-def _read(path: Path) -> tuple[dict[str, JsonValue] | None, memoryview]:
+def read_lines(path: Path) -> tuple[dict[str, JsonValue] | None, memoryview]:
     """Return what the first line says, and the others: a view, as there may be hundreds of megabytes."""
     nothing = None, memoryview(b"")
     try:
@@ -66,6 +70,18 @@ def _read(path: Path) -> tuple[dict[str, JsonValue] | None, memoryview]:
         if isinstance(told, dict) and "guard" in told:
             return told, memoryview(content)[begin:end]
     return nothing
+
+
+def decode_lines(lines: memoryview, form: type[Form]) -> list[Form]:
+    """Return the lines as msgspec structures; what is no line of this form is left out."""
+    try:
+        return msgspec.json.Decoder(form).decode_lines(lines)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # a line was torn, or holds half a surrogate pair
+        found = []
+        for line in bytes(lines).split(b"\n"):
+            with suppress(ValueError, RecursionError):
+                found.append(msgspec.convert(json.loads(line), form))
+        return found
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

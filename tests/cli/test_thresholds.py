@@ -107,7 +107,7 @@ def test_what_cannot_be_promised_is_refused_with_the_number(tmp_path: Path, run_
 def test_runs_that_cannot_be_fitted_say_why(tmp_path: Path, run_id: int, fit: Fit) -> None:
     budget = ("--max-fpr", "0.02")
     assert "There is no run 99999" in fit("--run", "99999", *budget, code=2)
-    assert "cannot be read" in fit("--run", str(run_id), *budget, code=2)
+    assert "are gone" in fit("--run", str(run_id), *budget, code=2)
     with open_tracker(tmp_path / "wizard.db") as tracker:
         other = evaluated(tracker.runs, [], kind="classify")
         failed = evaluated(tracker.runs, [], status="failed")
