@@ -1,11 +1,16 @@
-"""What a stream of events has said so far: one lane per policy, and the verdict. Knows nothing of screens."""
+"""What a stream of events has said so far, and the verdict. Knows nothing of screens.
+
+There is a lane for each policy; a guard that does the three tasks has an outline instead.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from app.wording import finding_words
+from app.outline import Outline
+from app.pace import Pace
+from app.wording import GUARDREASONER, REASONING, STOPPED, UNFINISHED, WAITING, finding_words
 from engine.cases import Finding, Verdict
 from engine.events import (
     AnswerDelta,
@@ -21,11 +26,6 @@ from engine.events import (
     UsageReported,
     VerdictReached,
 )
-
-WAITING = "· waiting"
-REASONING = "… reasoning"
-STOPPED = "■ stopped"
-UNFINISHED = "! no verdict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,11 @@ Piece = Reasoned | Answered | Concluded | StepFinished | Notice
 
 
 @dataclass(slots=True)
-class Lane:
+class Lane(Pace):
     """One policy's part of the judgement. Times are in milliseconds since the stream began."""
 
     name: str
     words: str = WAITING
-    began_ms: float | None = None
-    first_ms: float | None = None
-    finished_ms: float | None = None
-    deltas: int = 0
-    tokens: int | None = None
     finding: Finding | None = None
     pieces: list[Piece] = field(default_factory=list)
 
@@ -75,23 +70,11 @@ class Lane:
         return self.finding.score if self.finding else None
 
     @property
-    def first_token_ms(self) -> float | None:
-        """Time from the lane's start to its first piece of reasoning."""
-        return None if self.began_ms is None or self.first_ms is None else self.first_ms - self.began_ms
-
-    @property
     def verdict_ms(self) -> float | None:
         """Time from the lane's start to its finding."""
         if self.finding is None or self.finished_ms is None:
             return None
         return self.finding.latency_ms or self.finished_ms - (self.began_ms or 0.0)
-
-    def tokens_per_second(self, now_ms: float) -> float | None:
-        """Tokens a second since the first: counted by the model where it says, else one for each delta."""
-        if self.first_ms is None or not self.deltas:
-            return None
-        seconds = ((self.finished_ms or now_ms) - self.first_ms) / 1000
-        return (self.tokens or self.deltas) / seconds if seconds > 0 else None
 
     @property
     def reasoning(self) -> str:
@@ -118,6 +101,7 @@ class Judgement:
     """Fed with events in order; `stop` says that no more will come."""
 
     lanes: dict[str, Lane] = field(default_factory=dict)
+    outline: Outline | None = None
     started: Started | None = None
     notices: list[str] = field(default_factory=list)
     labels: dict[str, str | None] = field(default_factory=dict)
@@ -130,6 +114,10 @@ class Judgement:
     def waiting_for(cls, names: Iterable[str]) -> Judgement:
         return cls({name: Lane(name) for name in names})
 
+    @classmethod
+    def waiting_for_tasks(cls) -> Judgement:
+        return cls(outline=Outline())
+
     def apply(self, event: Event) -> None:
         """Take in the next event."""
         self.now_ms = max(self.now_ms, event.at_ms)
@@ -137,6 +125,17 @@ class Judgement:
             case Started():
                 self.started = event
                 self.lanes = {ref.name: Lane(ref.name) for ref in event.policies} or self.lanes
+                self.outline = None
+                if event.guard == GUARDREASONER:
+                    self.lanes, self.outline = {}, Outline(began_ms=event.at_ms)
+            case Notice():
+                self._note(event)
+            case Failed():
+                self.failed = event
+            case VerdictReached():
+                self._conclude(event.verdict, event.at_ms)
+            case _ if self.outline is not None:
+                self.outline.apply(event)
             case LaneStarted():
                 lane = self._lane(event.lane)
                 lane.began_ms = event.at_ms
@@ -148,20 +147,12 @@ class Judgement:
                 lane.deltas += 1
             case StepFinished():
                 self._lane(event.lane)._add(event, event.at_ms)
-            case Notice(lane=None):
-                self.notices.append(event.message)
-            case Notice(lane=str(name)):
-                self._lane(name).pieces.append(event)
             case LabelParsed():
                 self.labels[event.task] = event.label
             case UsageReported():
                 self._lane(event.lane).tokens = event.usage.completion_tokens or None
             case PolicyFinished():
                 self._lane(event.finding.policy)._finish(event.finding, event.at_ms)
-            case Failed():
-                self.failed = event
-            case VerdictReached():
-                self._conclude(event.verdict, event.at_ms)
             case _:
                 pass
 
@@ -171,9 +162,22 @@ class Judgement:
         for lane in self.lanes.values():
             if lane.finding is None:
                 lane.words = words
+        if self.outline is not None:
+            self.outline.stop(words)
+
+    def _note(self, notice: Notice) -> None:
+        if notice.lane is None or self.outline is not None:
+            self.notices.append(notice.message)
+        else:
+            self._lane(notice.lane).pieces.append(notice)
 
     def _conclude(self, verdict: Verdict, at_ms: float) -> None:
         self.verdict = verdict
+        if self.outline is not None:
+            for task in verdict.tasks:
+                self.outline.finish(task)
+            self.stop(UNFINISHED)
+            return
         for finding in verdict.policies:
             if self._lane(finding.policy).finding is None:
                 self._lane(finding.policy)._finish(finding, at_ms)

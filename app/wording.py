@@ -4,16 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.cases import Decision, Finding, Status
+from engine.cases import Decision, Finding, Status, Task, TaskFinding
 
 if TYPE_CHECKING:
     from engine.evaluation.benchmarks import Benchmark
+
+GUARDREASONER = "guardreasoner"
+"""The guard whose model does the three tasks."""
+
+WAITING = "· waiting"
+REASONING = "… reasoning"
+STOPPED = "■ stopped"
+UNFINISHED = "! no verdict"
 
 DECISION_WORDS: dict[Decision, str] = {
     Decision.ALLOW: "✔ allow",
     Decision.BLOCK: "✖ block",
     Decision.ESCALATE: "? escalate",
 }
+
+TASK_TITLES: dict[Task, str] = {
+    Task.REQUEST: "Request harmful?",
+    Task.COMPLETION: "Completion refusal?",
+    Task.RESPONSE: "Response harmful?",
+}
+
+OUTPUT_LANE = "output"
+LANE_TITLES = {OUTPUT_LANE: "Before the tasks", "thinking": "Thinking, apart from the output"}
+"""The lanes of GuardReasoner that belong to no task."""
+
+POSITIVE_WORDS: dict[Task, str] = {
+    Task.REQUEST: "harmful",
+    Task.COMPLETION: "refusal",
+    Task.RESPONSE: "harmful",
+}
+"""What a task's score is the probability of."""
+
+_LABEL_GLYPHS = {"harmful": "✖", "unharmful": "✔", "refusal": "⊘", "compliance": "➜", "none": "–"}
 
 STATUS_GLYPHS = {
     "queued": "·",
@@ -41,6 +68,21 @@ def finding_words(finding: Finding) -> str:
     if finding.violation is None:
         return "? unclear"
     return "✖ unsafe" if finding.violation else "✔ safe"
+
+
+def label_words(label: str) -> str:
+    """Return the glyph and word for what a model states of a task."""
+    return f"{_LABEL_GLYPHS.get(label, '?')} {label}"
+
+
+def task_words(finding: TaskFinding) -> str:
+    """Return the glyph and words for what is finally said of a task."""
+    if finding.label is not None:
+        words = label_words(finding.label)
+        return words if finding.status is Status.OK else f"! {finding.label}, {finding.status}"
+    if finding.status is Status.OK:
+        return "– does not apply"
+    return "? indeterminate" if finding.status is Status.UNPARSABLE else f"! {finding.status}"
 
 
 def score_words(score: float | None) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from textual.content import Content
 
-from app.judgement import REASONING, WAITING, Lane
+from app.judgement import Lane
 from app.safe_text import one_line, visible
-from app.wording import score_words
+from app.wording import REASONING, WAITING, score_words
 from engine.events import Evidence, Span, StepFinished
 
 _SPAN_TEXT = 60

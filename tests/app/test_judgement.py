@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from app.judgement import REASONING, STOPPED, UNFINISHED, WAITING, Judgement
+from app.judgement import Judgement
+from app.wording import REASONING, STOPPED, UNFINISHED, WAITING
 from engine.cases import Case, Decision, Finding, Status, Verdict
 from engine.events import Event, Notice, PolicyFinished, ReasoningDelta, StepFinished, VerdictReached
 from tests.app.scripted import LANES, ScriptedGuard
