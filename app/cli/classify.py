@@ -15,7 +15,7 @@ import typer
 from app.cli.batch import judge_file
 from app.cli.exits import Exit, exit_of_judgement, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
-from app.cli.report import report
+from app.cli.report import Report
 from engine.case_files import CaseFileError, read_cases
 from engine.cases import Case
 from engine.events import Event, Failed, VerdictReached, encode, to_jsonable
@@ -114,7 +114,7 @@ def classify(
     if case is None:
         assert cases is not None
         return asyncio.run(judge_file(judge, cases, None if no_save else workspace, with_events=events))
-    show = _show_events if events else _show_verdict_json if as_json else report
+    show = _show_events if events else _show_verdict_json if as_json else Report()
     return asyncio.run(_judge_one(judge, case, show, None if no_save else workspace))
 
 
@@ -148,7 +148,7 @@ def _show_verdict_json(event: Event) -> None:
     if isinstance(event, VerdictReached):
         print(json.dumps(to_jsonable(event.verdict)))
     elif isinstance(event, Failed):
-        report(event)
+        Report()(event)
 
 
 async def _judge_one(
