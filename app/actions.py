@@ -16,6 +16,7 @@ class Where(StrEnum):
     PROBE = "Probe"
     EDITOR = "Prompt and response"
     LANES = "Lanes"
+    TREE = "Tasks and steps"
     HISTORY = "History"
     MODELS = "Models"
     EXPERIMENTS = "Experiments"
@@ -76,6 +77,7 @@ def readable(key: str) -> str:
 
 
 _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
+_T = Where.TREE
 _X, _C, _B = Where.EXPERIMENTS, Where.COMPARISON, Where.LEADERBOARD
 _J, _Q, _N, _G = Where.JOBS, Where.JOB_PARTS, Where.NEW_JOB, Where.GROUPS
 _DIALOGS = (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT, Where.CONFIRM, _N, _G)
@@ -86,17 +88,24 @@ ACTIONS: tuple[Action, ...] = (
     Action("stop", _P, ("escape",), "Stop", "Stop: the model itself stops writing"),
     Action("history", _P, ("ctrl+r",), "History", "Open the probes of the past"),
     Action("toggle_response", _P, ("ctrl+t",), "Response", "Show or hide the assistant's response"),
-    Action("next_guard", _P, ("ctrl+g",), "Guard", "Change the guard: reasoner, or gauntlet"),
-    Action("next_level", _P, ("ctrl+l",), "Level", "Change the level: low, medium, high"),
-    Action("choose_model", _P, ("ctrl+o",), "Model", "Choose the gauntlet's model; see which answer"),
+    Action("next_guard", _P, ("ctrl+g",), "Guard", "Reasoner, gauntlet, or GuardReasoner"),
+    Action("next_level", _P, ("ctrl+l",), "Level", "The level; of GuardReasoner: the prompt style"),
+    Action("choose_model", _P, ("ctrl+o",), "Model", "Choose the guard's model; see which answer"),
     Action("new_case", _P, ("ctrl+n",), "", "Clear both texts and begin anew"),
     Action("copy_verdict", _P, ("f2",), "Copy verdict", "Copy the verdict as JSON"),
-    Action("copy_reasoning", _P, ("f3",), "Copy lane", "Copy the reasoning of the chosen lane"),
+    Action("copy_reasoning", _P, ("f3",), "Copy text", "Copy the lane, the task, or the raw output"),
+    Action("toggle_raw", _P, ("f5",), "Raw", "Exactly what the model wrote, or the tree"),
     Action("toggle_zoom", _P, ("f4",), "Zoom", "One lane in full, or all side by side"),
-    Action("next_lane", _P, ("ctrl+down", "alt+down"), "", "Choose the next lane"),
-    Action("previous_lane", _P, ("ctrl+up", "alt+up"), "", "Choose the lane before"),
+    Action("next_lane", _P, ("ctrl+down", "alt+down"), "", "Choose the next lane, or task"),
+    Action("previous_lane", _P, ("ctrl+up", "alt+up"), "", "Choose the lane before, or task"),
     Action("choose_lane", _L, ("down", "up"), "", "In the table: choose a lane", native=True),
     Action("scroll_lane", _L, ("pagedown", "pageup"), "", "In a lane: read on, or back", native=True),
+    Action("fold", _T, ("z",), "Fold", "Close all steps, or open them"),
+    Action("move_tree", _T, ("down", "up"), "", "Choose a step; read a long one on", native=True),
+    Action("open_step", _T, ("right", "left"), "", "Open it, or close it; to its task", native=True),
+    Action("toggle_step", _T, ("enter", "space"), "", "Open or close it", native=True),
+    Action("page_tree", _T, ("pagedown", "pageup"), "", "A screen further, or back", native=True),
+    Action("end_tree", _T, ("end", "home"), "", "Follow the end; or to the beginning", native=True),
     Action("open_probe", _H, ("enter",), "Open", "Open the probe: texts, reasoning and verdict"),
     Action("move_history", _H, ("down", "up"), "", "Choose a probe", native=True),
     Action("toggle_blur", _H, ("ctrl+b",), "Show text", "Show or hide the prompts, blurred at first"),

@@ -14,21 +14,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from app.guard_choice import GuardChoice
 from engine.cases import Case
 from engine.events import Event
 from engine.guards.base import Guard
 from engine.policies.load import Policy
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class GuardChoice:
-    """The guard that a person chose. ``model_spec`` None: none chosen, or none needed."""
-
-    kind: str = "reasoner"
-    level: str = "medium"
-    model_spec: str | None = None
 
 
 @dataclass(slots=True)

@@ -33,7 +33,8 @@ from app.terminal import WizardDriver, leave_on_signals
 from app.themes import THEMES
 
 if TYPE_CHECKING:
-    from app.guard_thread import GuardChoice, GuardThread
+    from app.guard_choice import GuardChoice
+    from app.guard_thread import GuardThread
     from app.records import Records, Store
     from engine.guards.base import Guard
     from engine.models.discover import ModelOption
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 class GuardFactory(Protocol):
     """What `engine.guards.build.build_guard` is."""
 
-    def __call__(self, kind: str, *, workspace: Workspace, model_spec: str | None, level: str) -> Guard: ...
+    def __call__(
+        self, kind: str, *, workspace: Workspace, model_spec: str | None, level: str, prompt_style: str
+    ) -> Guard: ...
 
 
 _PREPARE_S = 0.3
@@ -52,10 +55,14 @@ ModelFinder = Callable[[Path], Awaitable[Sequence["ModelOption"]]]
 """What `engine.models.discover.discover` is."""
 
 
-def _build_guard(kind: str, *, workspace: Workspace, model_spec: str | None, level: str) -> Guard:
+def _build_guard(
+    kind: str, *, workspace: Workspace, model_spec: str | None, level: str, prompt_style: str
+) -> Guard:
     from engine.guards.build import build_guard
 
-    return build_guard(kind, workspace=workspace, model_spec=model_spec, level=level)
+    return build_guard(
+        kind, workspace=workspace, model_spec=model_spec, level=level, prompt_style=prompt_style
+    )
 
 
 def _open_tracker(path: Path) -> Store:
@@ -287,7 +294,11 @@ class WizardApp(App[None]):
 
     def _make_guard(self, choice: GuardChoice) -> Guard:
         return self._guard_factory(
-            choice.kind, workspace=self.workspace, model_spec=choice.model_spec, level=choice.level
+            choice.kind,
+            workspace=self.workspace,
+            model_spec=choice.model_spec,
+            level=choice.level,
+            prompt_style=choice.prompt_style,
         )
 
     def _policies_stamp(self) -> object:

@@ -28,7 +28,8 @@ _LOOK_AGAIN_S = 5.0
 HOW_TO = (
     "Get one:  wizard101 models pull smollm2   a small one that runs without a server\n"
     "          ollama pull NAME                one for an Ollama server\n"
-    "Or type:  ollama:NAME · gguf:FILE · openai:URL#MODEL · fake:FILE"
+    "Or type:  ollama:NAME · gguf:FILE · hf:NAME · openai:URL#MODEL · fake:FILE\n"
+    "          hf:yueliu1999/GuardReasoner-8B, -3B or -1B, the weights of GuardReasoner"
 )
 
 
@@ -43,8 +44,14 @@ class ModelScreen(ModalScreen[str | None]):
     HELP_PLACES = (Where.MODELS, Where.EVERYWHERE)
     AUTO_FOCUS = "#spec"
 
-    def __init__(self, find: Callable[[], Awaitable[Sequence[ModelOption]]], present: str | None) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Awaitable[Sequence[ModelOption]]],
+        present: str | None,
+        title: str = "Model",
+    ) -> None:
         super().__init__()
+        self._title = title
         self._find = find
         self._present = present
         self._options: list[ModelOption] = []
@@ -55,7 +62,7 @@ class ModelScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide") as dialog:
-            dialog.border_title = "Model of the gauntlet"
+            dialog.border_title = self._title
             yield self._spec
             yield self._list
             yield self._detail

@@ -17,13 +17,16 @@ from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from app.actions import Action, Where, actions, bindings
-from app.guard_thread import GuardChoice, Judging
-from app.judgement import UNFINISHED, Judgement
+from app.guard_choice import GuardChoice
+from app.guard_thread import Judging
+from app.judgement import Judgement
 from app.safe_text import visible
 from app.widgets.bars import KeyBar, TopBar
 from app.widgets.case_editor import HELD, CaseEditor
 from app.widgets.lanes_panel import LanesPanel
+from app.widgets.tasks_panel import TasksPanel
 from app.widgets.verdict_banner import VerdictBanner
+from app.wording import UNFINISHED
 from engine.cases import Case
 from engine.events import Event, to_jsonable
 
@@ -32,8 +35,6 @@ if TYPE_CHECKING:
 
 _FRAME_S = 0.1
 _SHORT = 30
-_KINDS = ("reasoner", "gauntlet")
-_LEVELS = ("low", "medium", "high")
 
 
 class ProbeScreen(Screen[None]):
@@ -41,7 +42,6 @@ class ProbeScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.PROBE)]
     AUTO_FOCUS = "#prompt"
-    HELP_PLACES = (Where.EDITOR, Where.PROBE, Where.LANES, Where.EVERYWHERE)
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,6 +51,7 @@ class ProbeScreen(Screen[None]):
         self.banner = VerdictBanner()
         self.trouble = Static(id="trouble")
         self.lanes = LanesPanel()
+        self.tasks = TasksPanel()
         self.key_bar = KeyBar()
         self.choice = GuardChoice()
         self.judgement = Judgement()
@@ -59,6 +60,12 @@ class ProbeScreen(Screen[None]):
         self._remark = ""
         self._timer: Timer | None = None
         self._skipped = False
+
+    @property
+    def HELP_PLACES(self) -> tuple[Where, ...]:  # noqa: N802
+        """Where the keys work that help and the palette tell of."""
+        shown = Where.LANES if self.judgement.outline is None else Where.TREE
+        return (Where.EDITOR, Where.PROBE, shown, Where.EVERYWHERE)
 
     @property
     def wizard(self) -> WizardApp:
@@ -72,14 +79,15 @@ class ProbeScreen(Screen[None]):
         yield self.banner
         yield self.trouble
         yield self.lanes
+        yield self.tasks
         yield self.key_bar
 
     def on_mount(self) -> None:
         self.response.display = False
         self.trouble.display = False
         self.show_settings()
-        self.judgement = Judgement.waiting_for(self.wizard.policy_names())
-        self.lanes.show(self.judgement)
+        self.judgement = self._waiting()
+        self._show_judgement()
 
     def on_resize(self) -> None:
         self.set_class(self.size.height < _SHORT, "-short")
@@ -93,14 +101,20 @@ class ProbeScreen(Screen[None]):
     def do_judge(self) -> None:
         """Judge the case as it stands."""
         self._end_run()
-        self.judgement = Judgement.waiting_for(self.judgement.lanes)
+        self.judgement = self._waiting()
         self._events = []
         self._remark = ""
         self.lanes.untouched = True
-        choice = self.choice if self.choice.kind == "gauntlet" else replace(self.choice, model_spec=None)
-        self.judging = self.wizard.guards.judge(self.case, choice)
+        self.tasks.begin(following=True)
+        self.judging = self.wizard.guards.judge(self.case, self.choice.as_asked())
         self._timer = self.set_interval(_FRAME_S, self._frame)
         self._draw()
+
+    def _waiting(self) -> Judgement:
+        """Return a judgement that nothing has been heard of, by the guard that is chosen."""
+        if self.choice.does_tasks:
+            return Judgement.waiting_for_tasks()
+        return Judgement.waiting_for(self.judgement.lanes or self.wizard.policy_names())
 
     @property
     def case(self) -> Case:
@@ -151,8 +165,7 @@ class ProbeScreen(Screen[None]):
         detail = (
             f"{error} {getattr(error, 'hint', '')}".strip() if error else "The guard ended without a verdict."
         )
-        if self.choice.kind == "gauntlet" and self.choice.model_spec is None:
-            detail = "The gauntlet needs a model. ctrl+o shows which can be reached, and how to get one."
+        detail = self.choice.missing or detail
         self.banner.problem("Nothing was judged, and nothing was saved.", detail)
 
     async def _save(self, judging: Judging, events: list[Event], judgement: Judgement) -> None:
@@ -199,6 +212,7 @@ class ProbeScreen(Screen[None]):
             self.judgement.apply(event)
         if self.judgement.verdict is None:
             self.judgement.stop()
+        self.tasks.begin(following=False)
         when = probe.summary.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         self._remark = f"#{probe_id} of {when}"
         self._draw()
@@ -209,32 +223,39 @@ class ProbeScreen(Screen[None]):
     # --- settings ------------------------------------------------------------------------------------
 
     def do_next_guard(self) -> None:
-        kind = _KINDS[(_KINDS.index(self.choice.kind) + 1) % len(_KINDS)]
-        self._choose(replace(self.choice, kind=kind))
+        self._choose(self.choice.next_guard())
 
     def do_next_level(self) -> None:
-        level = _LEVELS[(_LEVELS.index(self.choice.level) + 1) % len(_LEVELS)]
-        self._choose(replace(self.choice, level=level))
+        """Change what the chosen guard can be set to."""
+        self._choose(self.choice.next_setting())
 
     def do_choose_model(self) -> None:
         from app.screens.models import ModelScreen
 
-        self.app.push_screen(ModelScreen(self.wizard.find_models, self.choice.model_spec), self._model_chosen)
+        named = self.choice if self.choice.needs_model else self.choice.with_model("")
+        screen = ModelScreen(self.wizard.find_models, self.choice.model_spec, f"Model of {named.title}")
+        self.app.push_screen(screen, self._model_chosen)
 
     def _model_chosen(self, spec: str | None) -> None:
         if spec is not None:
-            self._choose(replace(self.choice, kind="gauntlet", model_spec=spec))
+            self._choose(self.choice.with_model(spec))
             self.wizard.guards.prepare(self.choice)
 
     def _choose(self, choice: GuardChoice) -> None:
         self.choice = choice
         self.show_settings()
+        if self.judging is None and self.judgement.started is None:
+            self.judgement = self._waiting()
+            self._show_judgement()
+        self.show_keys()
 
     def show_settings(self) -> None:
-        """Show the guard chosen."""
-        settings = [("guard", self.choice.kind, "next_guard"), ("level", self.choice.level, "next_level")]
-        if self.choice.kind == "gauntlet":
-            settings.append(("model", self.choice.model_spec or "none yet", "choose_model"))
+        """Show the guard chosen, and what it can be set to."""
+        choice = self.choice
+        setting = ("prompt", choice.prompt_style) if choice.does_tasks else ("level", choice.level)
+        settings = [("guard", choice.kind, "next_guard"), (*setting, "next_level")]
+        if choice.needs_model:
+            settings.append(("model", choice.model_spec or "none yet", "choose_model"))
         self.top.show(*settings)
 
     # --- everything else -----------------------------------------------------------------------------
@@ -253,7 +274,7 @@ class ProbeScreen(Screen[None]):
         self._end_run()
         self.prompt.value = self.response.value = ""
         self.response.display = False
-        self.judgement = Judgement.waiting_for(self.judgement.lanes)
+        self.judgement = self._waiting()
         self._draw()
         self.banner.welcome()
         self.prompt.focus()
@@ -263,23 +284,47 @@ class ProbeScreen(Screen[None]):
         self.app.notify("The verdict was copied as JSON.")
 
     def do_copy_reasoning(self) -> None:
-        lane = self.lanes.lane
-        if lane is not None:
-            self.app.copy_to_clipboard(lane.reasoning)
-            self.app.notify(f"The reasoning of {lane.title} was copied.")
+        """Copy what one looks at."""
+        lane, outline, branch = self.lanes.lane, self.judgement.outline, self.tasks.branch
+        if outline is None:
+            assert lane is not None
+            self._copy(lane.reasoning, f"The reasoning of {lane.title}")
+        elif self.tasks.shows_raw:
+            self._copy(outline.raw or "", "What the model wrote")
+        elif branch is not None:
+            self._copy(branch.reasoning, f"The reasoning on “{branch.title}”")
+        else:
+            self._copy(outline.reasoning, "The reasoning on all tasks")
+
+    def _copy(self, text: str, what: str) -> None:
+        self.app.copy_to_clipboard(text)
+        self.app.notify(f"{what} was copied.")
+
+    def do_toggle_raw(self) -> None:
+        self.tasks.show_raw(not self.tasks.shows_raw)
+        self._draw()
+
+    def do_fold(self) -> None:
+        self.tasks.steps.fold()
 
     def do_toggle_zoom(self) -> None:
         self.lanes.toggle_zoom()
 
     def do_next_lane(self) -> None:
-        self.lanes.choose(self.lanes.chosen + 1)
+        self._choose_lane(1)
 
     def do_previous_lane(self) -> None:
-        self.lanes.choose(self.lanes.chosen - 1)
+        self._choose_lane(-1)
+
+    def _choose_lane(self, by: int) -> None:
+        if self.judgement.outline is not None:
+            self.tasks.steps.choose_branch(by)
+        else:
+            self.lanes.choose(self.lanes.chosen + by)
 
     def why_not(self, name: str) -> str | None:
         """Return why an action cannot be done now, or None if it can."""
-        lane = self.lanes.lane
+        lane, outline = self.lanes.lane, self.judgement.outline
         match name:
             case "judge" if not self.prompt.value and not self.case.response:
                 return "There is nothing to judge yet: write a prompt first."
@@ -287,8 +332,18 @@ class ProbeScreen(Screen[None]):
                 return "Nothing is running."
             case "copy_verdict" if self.judgement.verdict is None:
                 return "There is no verdict to copy yet."
-            case "copy_reasoning" if lane is None or not lane.pieces:
+            case "copy_reasoning" if outline is None and (lane is None or not lane.pieces):
                 return "This lane has no reasoning to copy yet."
+            case "copy_reasoning" if outline is not None and outline.first_ms is None:
+                return "There is no reasoning to copy yet."
+            case "toggle_raw" | "fold" if outline is None:
+                return "That is for the output of GuardReasoner. ctrl+g changes the guard."
+            case "toggle_raw" if outline is not None and outline.raw is None:
+                return "The raw output is there once the model has ended it."
+            case "fold" if self.tasks.shows_raw or not self.tasks.steps.has_steps:
+                return "There are no steps to close."
+            case "toggle_zoom" if outline is not None:
+                return "The tasks have all the room there is."
             case "toggle_zoom" if not self.lanes.zoomed and self.lanes.one_at_a_time:
                 return "One lane is all there is room for. A larger terminal shows all side by side."
             case "newline" if not isinstance(self.focused, CaseEditor):
@@ -296,20 +351,33 @@ class ProbeScreen(Screen[None]):
         return None
 
     def _draw(self) -> None:
-        choice = self.choice
-        self.banner.show(self.judgement, " · ".join(filter(None, (choice.kind, choice.level))), self._remark)
-        self.lanes.show(self.judgement)
+        self.banner.show(self.judgement, self.choice.summary, self._remark)
+        self._show_judgement()
         self.show_keys()
 
+    def _show_judgement(self) -> None:
+        tasks = self.judgement.outline is not None
+        self.lanes.display, self.tasks.display = not tasks, tasks
+        (self.tasks if tasks else self.lanes).show(self.judgement)
+
     def show_keys(self) -> None:
-        """Show the keys that work now."""
+        """Show the keys that work now, those of where one is first."""
         places = [Where.PROBE, Where.EVERYWHERE]
+        first: tuple[str, ...] = ()
         if isinstance(self.focused, CaseEditor):
-            places.insert(0, Where.EDITOR)
-        self.key_bar.show(self._available(actions(*places)))
+            places.append(Where.EDITOR)
+        elif self.tasks.has_focus_within:
+            places.append(Where.TREE)
+            first = ("fold", "toggle_raw", "copy_reasoning")
+        available = self._available(actions(*places))
+        self.key_bar.show(sorted(available, key=lambda action: action.name not in first))
 
     def _available(self, candidates: Iterable[Action]) -> Iterable[Action]:
-        return (action for action in candidates if self.why_not(action.name) is None)
+        """Yield the actions that can be done now, with labels that fit the guard."""
+        for action in candidates:
+            if self.why_not(action.name) is None:
+                style = action.name == "next_level" and self.choice.does_tasks
+                yield replace(action, label="Style") if style else action
 
     def on_descendant_focus(self) -> None:
         self.show_keys()

@@ -16,7 +16,7 @@ from app.safe_text import visible
 
 _SPLIT_AFTER = 4_000
 _TAB = 4
-_LEAD = re.compile(r" *(?:(?:\d+|[▲▼·→ⓘ]) )?")
+_LEAD = re.compile(r"!? *(?:(?:\d+|[▲▼·→ⓘ]) )?")
 
 
 class StreamView(ScrollView, can_focus=True):

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from app.judgement import Judgement
 from app.safe_text import visible
 from app.widgets.lane_text import milliseconds
-from app.wording import DECISION_WORDS, score_words
+from app.wording import DECISION_WORDS, score_words, task_words
 from engine.cases import Decision, Status, Verdict
 
 _STYLES = {
@@ -69,13 +69,16 @@ def judgement_lines(judgement: Judgement, guard: str, remark: str, width: int) -
 
 
 def _welcome() -> list[Content]:
-    enter, model, response, history, keys = (
-        (key, "bold $text-accent") for key in ("enter", "ctrl+o", "ctrl+t", "ctrl+r", "f1")
+    enter, guard, model, response, history, keys = (
+        (key, "bold $text-accent") for key in ("enter", "ctrl+g", "ctrl+o", "ctrl+t", "ctrl+r", "f1")
     )
-    own_lane = ": each policy judges it in its own lane."
     return [
-        Content.assemble(("Write a prompt", "bold"), " above, press ", enter, own_lane),
-        Content.assemble("The reasoner needs no model. ", model, " chooses a model for the gauntlet."),
+        Content.assemble(
+            ("Write a prompt", "bold"), " above, press ", enter, ": the guard reasons as you watch."
+        ),
+        Content.assemble(
+            "The reasoner needs no model. ", guard, " changes the guard, ", model, " chooses a model."
+        ),
         Content.assemble(
             response, " adds a response, ", history, " opens past probes, ", keys, " shows all keys."
         ),
@@ -98,6 +101,8 @@ def _problems(judgement: Judgement) -> list[Content]:
 def _running(judgement: Judgement, guard: str) -> list[Content]:
     decided = sum(lane.finding is not None for lane in judgement.lanes.values())
     count = f"   {decided} of {len(judgement.lanes)} policies decided" if judgement.lanes else ""
+    if judgement.outline is not None:
+        count = f"   {judgement.outline.labelled} of {len(judgement.outline.tasks)} labels so far"
     return [
         Content.assemble((" … JUDGING ", "bold $background on $primary"), count),
         _styled(f"  {guard} · esc stops it", "$text-muted"),
@@ -115,6 +120,9 @@ def _verdict(judgement: Judgement, verdict: Verdict, remark: str, width: int) ->
     if verdict.status is not Status.OK:
         reasons.insert(0, verdict.status.value)
     told = [f"{task} {label.value}" for task, label in labels if label is not None]
+    if verdict.tasks:
+        defined = [each for each in verdict.tasks if each.label is not None or each.status is not Status.OK]
+        told = [f"{each.task} {task_words(each)[2:]}" for each in defined]
     first = Content.assemble(
         (f" {words} ", _STYLES[verdict.decision]),
         (f"  {score_words(verdict.score)}", "bold"),
@@ -136,10 +144,12 @@ def _verdict(judgement: Judgement, verdict: Verdict, remark: str, width: int) ->
 def _facts(judgement: Judgement, verdict: Verdict) -> list[str]:
     settings = judgement.started.settings if judgement.started else {}
     level = settings.get("level") or settings.get("effort")
+    style = settings.get("prompt_style")
     tokens = verdict.usage.prompt_tokens + verdict.usage.completion_tokens
     facts = [
         verdict.guard,
         str(level) if level else "",
+        f"{style} prompt" if style else "",
         verdict.model or "",
         milliseconds(verdict.latency_ms),
         f"{tokens:,} tokens" if tokens else "",

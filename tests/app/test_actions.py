@@ -28,6 +28,7 @@ OWNERS = {
     Where.EVERYWHERE: WizardApp,
     Where.PROBE: ProbeScreen,
     Where.EDITOR: ProbeScreen,
+    Where.TREE: ProbeScreen,
     Where.HISTORY: HistoryScreen,
     Where.MODELS: ModelScreen,
     Where.DIALOG: HelpScreen,
@@ -45,6 +46,7 @@ OWNERS = {
 }
 TOGETHER = (
     (Where.EVERYWHERE, Where.PROBE, Where.EDITOR),
+    (Where.EVERYWHERE, Where.PROBE, Where.TREE),
     (Where.EVERYWHERE, Where.HISTORY),
     (Where.EVERYWHERE, Where.MODELS),
     (Where.EVERYWHERE, Where.DIALOG),

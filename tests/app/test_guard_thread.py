@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.guard_thread import GuardChoice, GuardThread, Judging
+from app.guard_choice import GuardChoice
+from app.guard_thread import GuardThread, Judging
 from engine.cases import Case
 from engine.events import VerdictReached
 from tests.app.scripted import ScriptedGuard

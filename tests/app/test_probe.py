@@ -213,7 +213,7 @@ async def test_the_palette_puts_what_can_be_used_first(tmp_path: Path) -> None:
         await pilot.press(*"model")
         await until(pilot, lambda: "Nothing is running." in shown(pilot.app.screen))
         drawn = shown(pilot.app.screen)
-        assert drawn.index("Choose the gauntlet's model") < drawn.index("Nothing is running.")
+        assert drawn.index("Choose the guard's model") < drawn.index("Nothing is running.")
 
 
 async def test_copying_gives_json_and_the_lane_in_plain_text(tmp_path: Path) -> None:
