@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
-from app.cli.exits import Exit, say
-from app.cli.job_ends import tell_ends, wait_for
+from app.cli.exits import Exit
+from app.cli.finished import when_finished
 from app.cli.job_kinds import Wishes, command_of
-from app.cli.job_queue import named, open_queue
-from app.cli.jobs import add_job, added
 from app.cli.tables import Column, room, table
 from app.safe_text import visible
 
 if TYPE_CHECKING:
-    from engine.jobs.queue import Jobs
+    from engine.jobs.folder import RunFolder
     from engine.jobs.records import JobSpec
 
 NAME = "evaluate"
@@ -34,33 +32,17 @@ def command() -> TyperCommand:
 
 def evaluate(spec: JobSpec, wishes: Wishes) -> int:
     """Queue the evaluation, wait for it and print its figures. An interrupt leaves it running."""
-    if wishes.estimate:
-        return add_job(spec, wishes)
-    with open_queue(wishes.db, wishes.policies) as jobs:
-        job = added(jobs, spec)
-        say(f"{named(job)} is queued.")
-        try:
-            (job,) = wait_for(jobs, [job.id])
-        except KeyboardInterrupt:
-            say(f"\nJob {job.id} goes on. 'wizard101 jobs cancel {job.id}' ends it.")
-            raise
-        if job.state.name != "succeeded":
-            code = tell_ends(jobs, [job])
-            say(f"What is judged is kept: 'wizard101 jobs resume {job.id}' goes on from there.")
-            return code
-        scores = _scores(jobs, job.id)
-    if wishes.as_json:
-        print(json.dumps({"run": job.id, "benchmarks": scores}))
-    else:
-        print("\n".join(score_lines(job.id, scores)))
-    return Exit.DONE
-
-
-def _scores(jobs: Jobs, run_id: int) -> list[Mapping[str, Any]]:
     from engine.jobs.evaluate import SCORES
 
-    found: list[Mapping[str, Any]] = json.loads((jobs.folder(run_id).path / SCORES).read_text("utf-8"))
-    return found
+    def show(run_id: int, folder: RunFolder) -> int:
+        scores = json.loads((folder.path / SCORES).read_text("utf-8"))
+        if wishes.as_json:
+            print(json.dumps({"run": run_id, "benchmarks": scores}))
+        else:
+            print("\n".join(score_lines(run_id, scores)))
+        return Exit.DONE
+
+    return when_finished(spec, wishes, show)
 
 
 def score_lines(run_id: int, scores: list[Mapping[str, Any]]) -> list[str]:

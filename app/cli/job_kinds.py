@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -107,12 +107,17 @@ class KindCommands(TyperGroup):
         return command_of(kind_named(cmd_name), type(self).then, self.without)
 
 
-def command_of(kind: Kind[Any], then: Then, without: Sequence[str] = ()) -> TyperCommand:
-    """Return the command that makes jobs of a kind; ``without`` names wishes that make no sense for it."""
+def command_of(
+    kind: Kind[Any], then: Then, without: Sequence[str] = (), wishing: type[Wishes] = Wishes
+) -> TyperCommand:
+    """Return the command that makes jobs of a kind.
+
+    ``without`` names wishes that make no sense for it, ``wishing`` is a class that may have more of them.
+    """
     asked = parameters_of(kind)
 
     def make(**given: Any) -> int:
-        wishes = Wishes(**{name: value for name, value in given.items() if not name.startswith(_PARAMETER)})
+        wishes = wishing(**{name: value for name, value in given.items() if not name.startswith(_PARAMETER)})
         params = _set(wishes.settings or (), asked)
         for one in asked:
             value = given[_PARAMETER + one.name]
@@ -121,10 +126,15 @@ def command_of(kind: Kind[Any], then: Then, without: Sequence[str] = ()) -> Type
         _check(kind, params)
         return then(wishes.spec(kind.name, params), wishes)
 
-    wishes = inspect.signature(Wishes, eval_str=True).parameters.values()
+    wishes = inspect.signature(wishing).parameters.values()
+    hints = get_type_hints(wishing, include_extras=True)
     parameters = [
         *(one.parameter() for one in asked),
-        *(wish.replace(kind=_NAMED) for wish in wishes if wish.name not in without),
+        *(
+            wish.replace(kind=_NAMED, annotation=hints[wish.name])
+            for wish in wishes
+            if wish.name not in without
+        ),
     ]
     make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -11,19 +11,35 @@ import typer
 from typer.core import TyperGroup
 
 from app import __version__
-from app.cli import classify, data, doctor, evaluate, init, jobs, leaderboard, models, runs, score, thresholds
+from app.cli import (
+    classify,
+    data,
+    doctor,
+    evaluate,
+    harden,
+    init,
+    jobs,
+    leaderboard,
+    models,
+    runs,
+    score,
+    thresholds,
+)
 from app.cli.exits import Exit, exit_code_of, say, usage_error
 from app.cli.options import DbOption, PoliciesOption
 
+_MADE_OF_KINDS = {evaluate.NAME: evaluate.command, harden.NAME: harden.command}
+
 
 class _Commands(TyperGroup):
-    """All commands. One is made from what its kind of job takes, which is loaded when it is asked for."""
+    """All commands. Some are made from what their kind of job takes, which is loaded when asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted([*super().list_commands(ctx), evaluate.NAME])
+        return sorted([*super().list_commands(ctx), *_MADE_OF_KINDS])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return evaluate.command() if cmd_name == evaluate.NAME else super().get_command(ctx, cmd_name)
+        made = _MADE_OF_KINDS.get(cmd_name)
+        return super().get_command(ctx, cmd_name) if made is None else made()
 
 
 cli = typer.Typer(

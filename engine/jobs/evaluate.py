@@ -113,16 +113,8 @@ class Evaluate(Kind[EvaluateParams]):
     checkpoint: ClassVar[tuple[str, ...]] = (PREDICTIONS,)
 
     def title(self, params: EvaluateParams) -> str:
-        by = [str(params.guard)]
-        if params.model is not None:
-            kind, colon, target = params.model.partition(":")
-            by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
-        if params.guard is not GuardKind.GUARDREASONER:
-            by.append(str(params.level))
-        if params.speed is not Speed.FULL:
-            by.append(f"speed {params.speed}")
         of = Path(params.benchmark).name if is_own_file(params.benchmark) else params.benchmark
-        return cut_name(f"{of}: {', '.join(by)}")
+        return cut_name(f"{of}: {guard_words(params)}")
 
     def check(self, params: EvaluateParams, cwd: Path) -> None:
         if is_own_file(params.benchmark):
@@ -150,6 +142,19 @@ class Evaluate(Kind[EvaluateParams]):
         if key not in pace:
             return Estimate(f"{cases:,} cases", basis="No earlier run of this guard to tell the time by.")
         return Estimate(f"{cases:,} cases", cases / pace[key], basis=f"by {pace[key]:.3g} cases a second")
+
+
+def guard_words(params: EvaluateParams) -> str:
+    """Return what a job's name says of its guard."""
+    by = [str(params.guard)]
+    if params.model is not None:
+        kind, colon, target = params.model.partition(":")
+        by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
+    if params.guard is not GuardKind.GUARDREASONER:
+        by.append(str(params.level))
+    if params.speed is not Speed.FULL:
+        by.append(f"speed {params.speed}")
+    return ", ".join(by)
 
 
 def is_own_file(benchmark: str) -> bool:

@@ -74,21 +74,12 @@ async def evaluate(work: Work) -> Mapping[str, JsonValue]:
     """
     params = EvaluateParams.model_validate(dict(work.params))
     with _many_objects():
-        parts = await asyncio.to_thread(_load, work, params)
+        parts = await asyncio.to_thread(load_parts, work, params)
         cases = _cases(parts)
-    guard = build_guard(
-        params.guard,
-        workspace=find_workspace(),
-        model_spec=params.model,
-        level=params.level,
-        policy_names=params.policies or None,
-        serial=params.serial,
-        speed=params.speed,
-        prompt_style=params.prompt_style,
-        thresholds=params.thresholds,
-    )
+    guard = guard_of(params)
     try:
-        await _tell_of(work, parts, guard)
+        tell_of_data(work, parts)
+        await tell_of_guard(work, guard)
         lines = ResultLines(work.folder.path / PREDICTIONS, _made_with(parts, guard))
         with _many_objects():
             judged = _read_earlier(lines.earlier, cases)
@@ -115,7 +106,12 @@ async def evaluate(work: Work) -> Mapping[str, JsonValue]:
 # --- what there is to judge --------------------------------------------------------------------------
 
 
-def _load(work: Work, params: EvaluateParams) -> list[Part]:
+def load_parts(work: Work, params: EvaluateParams) -> list[Part]:
+    """Return what the job's benchmarks hold, or as much of each as its limit says.
+
+    Raises:
+        WorkFailed: if it cannot be had.
+    """
     if is_own_file(params.benchmark):
         return [_part(params, *_own_file(of_home(params.benchmark)))]
     folder = data_folder(params, Path())
@@ -207,11 +203,31 @@ def _cases(parts: Sequence[Part]) -> dict[Texts, Todo]:
     return cases
 
 
-async def _tell_of(work: Work, parts: Sequence[Part], guard: Guard) -> None:
+def tell_of_data(work: Work, parts: Sequence[Part]) -> None:
+    """Say what data the work is made from, and what is known to be off with it."""
     for part in parts:
         work.made_from("data", part.benchmark.name, part.sha256)
         for note in part.notes:
             work.log(f"{part.benchmark.name}: {note}", level="warning")
+
+
+def guard_of(params: EvaluateParams) -> Guard:
+    """Return the guard that a job is about."""
+    return build_guard(
+        params.guard,
+        workspace=find_workspace(),
+        model_spec=params.model,
+        level=params.level,
+        policy_names=params.policies or None,
+        serial=params.serial,
+        speed=params.speed,
+        prompt_style=params.prompt_style,
+        thresholds=params.thresholds,
+    )
+
+
+async def tell_of_guard(work: Work, guard: Guard) -> None:
+    """Say what policies and what model the work is made from."""
     for policy in guard.policies:
         work.made_from("policy", policy.name, policy.sha256)
     if guard.model is not None:
@@ -243,7 +259,7 @@ async def _judge(
     numbered = ((number, todo.case) for number, todo in enumerate(left))
     async with aclosing(judge_many(guard, numbered)) as judgements:
         async for number, events in judgements:
-            _stop_if_unreachable(events, len(judged), len(cases))
+            stop_if_unreachable(events, f"{len(judged):,} of {len(cases):,} cases are judged")
             todo = left[number]
             verdict = events[-1]
             assert isinstance(verdict, VerdictReached)
@@ -255,12 +271,17 @@ async def _judge(
     report.now()
 
 
-def _stop_if_unreachable(events: Sequence[Event], done: int, total: int) -> None:
+def stop_if_unreachable(events: Sequence[Event], so_far: str) -> None:
+    """End the work where a back end could not be reached: the case has not been judged.
+
+    Raises:
+        WorkFailed: then.
+    """
     for event in events:
         if isinstance(event, Failed) and event.unreachable:
             raise WorkFailed(
                 event.message,
-                kept=f"{done:,} of {total:,} cases are judged, and kept.",
+                kept=f"{so_far}, and kept.",
                 hint=f"{event.hint} Then resume the job.".strip(),
                 unreachable=True,
             )

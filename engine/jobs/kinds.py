@@ -9,12 +9,13 @@ from typing import Any
 from engine.events import JsonValue
 from engine.jobs.classify import Classify
 from engine.jobs.evaluate import Evaluate
+from engine.jobs.harden import Harden
 from engine.jobs.kind import Kind
 from engine.jobs.records import JobError
 from engine.jobs.shell import Shell
 from engine.jobs.supervisor import secrets_of
 
-KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (Classify(), Evaluate(), Shell())}
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (Classify(), Evaluate(), Harden(), Shell())}
 
 
 def kind_named(name: str) -> Kind[Any]:

@@ -102,6 +102,10 @@ def working_for(kind: str) -> Working:
         from engine.jobs.evaluate_work import evaluate
 
         return evaluate
+    if kind == "harden":
+        from engine.jobs.harden_work import harden
+
+        return harden
     raise WorkFailed(f"This program has no work for jobs of the kind {kind!r}.")
 
 
