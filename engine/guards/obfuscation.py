@@ -35,6 +35,9 @@ _TWINS = str.maketrans(
     "\u03b1\u03b5\u03bf\u03c1\u03c5\u03c7\u03b9\u03ba\u03bd\u03c4\u0261\u0269",
     "aeopcyxijskmthbdqaeopuxikvtgi",
 )
+_CAPITAL_TWINS = _TWINS | str.maketrans(
+    "\u03b7\u03bc\u03bd\u03c5\u03b6", "hmnyz"
+)  # capitals, once case is folded
 _SHORT = {"1": "i", "2": "to", "4": "for", "t0": "to", "d0": "do", "m3": "me", "h3": "he", "@": "at"}
 _LONGEST = 24
 _LONGEST_RUN = 60
@@ -125,15 +128,18 @@ def _undo_twins(token: Token, known: frozenset[str]) -> Token:
     text = token.text
     if len(text) > _LONGEST or text.isascii() or text in known:
         return token
-    word = text.translate(_TWINS)
-    return Token(word, token.start, token.end) if word.isascii() and word in known else token
+    for twins in (_TWINS, _CAPITAL_TWINS):
+        word = text.translate(twins)
+        if word.isascii() and word in known:
+            return Token(word, token.start, token.end)
+    return token
 
 
 def _join_spaced(tokens: list[Token], known: frozenset[str]) -> list[Token]:
     joined: list[Token] = []
     run: list[Token] = []
     for token in tokens:
-        if len(token.text) == 1 and token.text.isascii() and token.text.isalpha():
+        if len(token.text) == 1 and token.text.isascii() and token.text.isalnum():
             run.append(token)
             continue
         read = _read_run(run, known)
@@ -146,22 +152,28 @@ def _join_spaced(tokens: list[Token], known: frozenset[str]) -> list[Token]:
 
 
 def _read_run(run: list[Token], known: frozenset[str]) -> list[Token]:
-    """Read a run of single letters as words: by its wider gaps where there are any, else by known words."""
-    if not 3 <= len(run) <= _LONGEST_RUN:
+    """Read a run of single letters as words: by its wider gaps where there are any, else by known words.
+
+    Where wider gaps part some known word, they part the others too: a whole text may be spaced out.
+    """
+    if len(run) < 3:
         return run
     gaps = [right.start - left.end for left, right in pairwise(run)]
-    cuts = [place for place, gap in enumerate(gaps, 1) if gap > min(gaps)]
-    ends: list[int] | None = [*cuts, len(run)] if cuts else _cut("".join(token.text for token in run), known)
-    if ends is None:
+    # An apostrophe that has vanished leaves a gap a little wider than usual: it parts no words if others do.
+    ends: list[int] | None = None
+    for usual in (min(gaps) + 1, min(gaps)):
+        ends = ends or [place for place, gap in enumerate(gaps, 1) if gap > usual]
+    if ends:
+        ends.append(len(run))
+    elif len(run) <= _LONGEST_RUN:
+        ends = _cut("".join(token.text for token in run), known)
+    if not ends:
         return run
-    read: list[Token] = []
-    for start, end in pairwise([0, *ends]):
-        word = "".join(token.text for token in run[start:end])
-        if word in known:
-            read.append(Token(word, run[start].start, run[end - 1].end))
-        else:
-            read += run[start:end]
-    return read if any(len(token.text) > 2 for token in read) else run
+    read = [
+        Token("".join(token.text for token in run[start:end]), run[start].start, run[end - 1].end)
+        for start, end in pairwise([0, *ends])
+    ]
+    return read if any(len(token.text) > 2 and token.text in known for token in read) else run
 
 
 def _cut(letters: str, known: frozenset[str]) -> list[int] | None:
@@ -170,7 +182,8 @@ def _cut(letters: str, known: frozenset[str]) -> list[int] | None:
     for end in range(1, len(letters) + 1):
         for start in range(max(0, end - _LONGEST), end):
             before, present = best[start], best[end]
-            if before is None or not (letters[start:end] in known or letters[start:end] in ("a", "i")):
+            word = letters[start:end]
+            if before is None or not (word in known or word in ("a", "i") or word.isdigit()):
                 continue
             if present is None or len(before) + 1 < len(present):
                 best[end] = [*before, end]

@@ -25,7 +25,7 @@ _ASCII_TOKEN = re.compile(rf"[a-z0-9]+|{_SENTENCE_END}", re.ASCII)
 _CANONICAL_END = re.compile(r" [.!?;:\n](?= )")
 _WORD = re.compile(r"[^\W_]+")
 _MARKS_APART = bytes(code if chr(code).isalnum() else ord(" ") for code in range(128)) + bytes(128)
-_APOSTROPHES = frozenset("'\u2018\u2019\u02bc\u2032\u00b4")
+_APOSTROPHES = frozenset("'\u2018\u2019\u02bc\u2032\u00b4\uff07")
 _SENTENCE_ENDS = {"\u3002": ". ", "\uff01": "! ", "\uff1f": "? ", "\uff1b": "; ", "\uff1a": ": "}
 _PLAIN_LETTERS = {"\u0111": "d", "\u0142": "l", "\u0131": "i", "\u00f8": "o", "\u00e6": "ae", "\u0153": "oe"}
 _STEM_LENGTHS = (2, 3, 4, 5, 6, 7)
