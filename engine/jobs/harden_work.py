@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from engine.case_files import CaseFileError, read_cases
-from engine.cases import Case, Decision, Harm, Status, Task
+from engine.cases import Case, Harm, Task
 from engine.evaluation.attacks import Attack, select_attacks
 from engine.evaluation.outcomes import Outcome, outcome_of
 from engine.evaluation.robustness import (
@@ -42,7 +42,7 @@ from engine.guards.many import judge_many
 from engine.jobs.evaluate import PREDICTIONS
 from engine.jobs.evaluate_work import guard_of, load_parts, stop_if_unreachable, tell_of_data, tell_of_guard
 from engine.jobs.harden import ROBUSTNESS, HardenParams, policy_case_files
-from engine.jobs.result_lines import ResultLines
+from engine.jobs.result_lines import ResultLines, decode_lines
 from engine.jobs.worker import Work, WorkFailed, sha256_of
 from engine.models.base import ModelError
 from engine.policies.load import PolicyError, load_cases
@@ -178,18 +178,11 @@ def _made_with(
 # --- judging ------------------------------------------------------------------------------------------
 
 
-class _Kept(msgspec.Struct):
-    """Of a line of results, what the figures are made from; the rest is for people."""
+class _Kept(Outcome, frozen=True, kw_only=True):
+    """A line of results, as far as figures are made from it; the rest of it is for people."""
 
     case: str
     attack: str | None
-    decision: Decision
-    status: Status
-    labels: dict[Task, str]
-    scores: dict[Task, float]
-    violated: tuple[str, ...]
-    latency_ms: float
-    tokens: int
 
 
 class _Judgements:
@@ -215,7 +208,7 @@ class _Judgements:
         self._by_task = params.guard is GuardKind.GUARDREASONER
         self._lines = lines
         self.outcomes = _read_earlier(lines.earlier, {sample.key for sample in samples})
-        lines.earlier.clear()
+        lines.earlier = memoryview(b"")
         self._told = time.monotonic()
 
     @property
@@ -317,47 +310,20 @@ def _row(
     row: dict[str, Any] = {
         "case": sample.key,
         "attack": attack,
-        "decision": outcome.decision,
-        "status": outcome.status,
-        "labels": dict(outcome.labels),
-        "scores": dict(outcome.scores),
-        "violated": outcome.violated,
-        "latency_ms": outcome.latency_ms,
-        "tokens": outcome.tokens,
+        **msgspec.to_builtins(outcome),
         "label": sample.label,
         "output": output,
         "verdict": to_jsonable(verdict.verdict),
     }
     if before is None:
         return row | {"prompt": sample.case.prompt, "response": sample.case.response}
-    return row | {
-        "before": {
-            "decision": before.decision,
-            "status": before.status,
-            "labels": dict(before.labels),
-            "scores": dict(before.scores),
-        }
-    }
+    counted = msgspec.to_builtins(before)
+    return row | {"before": {name: counted[name] for name in ("decision", "status", "labels", "scores")}}
 
 
-def _read_earlier(lines: Sequence[bytes], keys: set[str]) -> dict[Place, Outcome]:
+def _read_earlier(lines: memoryview, keys: set[str]) -> dict[Place, Outcome]:
     """Return the outcomes that an earlier attempt has left, by case and attack."""
-    decode = msgspec.json.Decoder(_Kept).decode
-    outcomes: dict[Place, Outcome] = {}
-    for line in lines:
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            kept = decode(line)
-            if kept.case in keys:
-                outcomes[kept.case, kept.attack] = Outcome(
-                    kept.decision,
-                    kept.status,
-                    kept.labels,
-                    kept.scores,
-                    kept.violated,
-                    kept.latency_ms,
-                    kept.tokens,
-                )
-    return outcomes
+    return {(kept.case, kept.attack): kept for kept in decode_lines(lines, _Kept) if kept.case in keys}
 
 
 # --- figures ------------------------------------------------------------------------------------------

@@ -35,10 +35,11 @@ class ResultLines:
         head, self.earlier = read_lines(path)
         if head is not None and head != made_with:
             changed = [name for name, value in made_with.items() if head.get(name) != value]
+            kept = bytes(self.earlier).count(b"\n")
             raise WorkFailed(
                 f"This has changed since the first attempt: {', '.join(changed) or 'what it was made with'}. "
                 "Its results and new ones do not mix.",
-                kept=f"The {len(self.earlier):,} results so far are kept in {path.name}.",
+                kept=f"The {kept:,} results so far are kept in {path.name}.",
                 hint="Run it anew, as a job of its own.",
             )
         self._file = PatientFile(path)

@@ -35,14 +35,16 @@ B, A, E, F = Reading.BLOCKED, Reading.ALLOWED, Reading.ESCALATED, Reading.FAILED
     ],
 )
 def test_what_a_decision_comes_to(decision: Decision, status: Status, reading: Reading) -> None:
-    assert read_decision(Outcome(decision, status)) is reading
+    assert read_decision(Outcome(decision=decision, status=status)) is reading
 
 
 def test_a_label_that_is_missing_is_a_failure_and_not_unharmful() -> None:
-    outcome = Outcome(Decision.BLOCK, Status.OK, {Task.REQUEST: "harmful", Task.RESPONSE: "unharmful"})
+    labels: dict[Task, str] = {Task.REQUEST: "harmful", Task.RESPONSE: "unharmful"}
+    outcome = Outcome(decision=Decision.BLOCK, status=Status.OK, labels=labels)
     assert read_label(outcome, Task.REQUEST) is B
     assert read_label(outcome, Task.RESPONSE) is A
-    assert read_label(Outcome(Decision.ESCALATE, Status.UNPARSABLE), Task.REQUEST) is F
+    unread = Outcome(decision=Decision.ESCALATE, status=Status.UNPARSABLE)
+    assert read_label(unread, Task.REQUEST) is F
 
 
 def test_every_move_is_counted_once_and_evasions_apart() -> None:
