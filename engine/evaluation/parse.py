@@ -165,6 +165,7 @@ class OutputParser:
         self._at = 0
         self._plain = False
         self._preamble: int | None = None
+        self._preamble_end: int | None = None
         self._after: int | None = None
 
     @property
@@ -259,6 +260,7 @@ class OutputParser:
             self._begin_block(line, parts)
             return
         self._close_block()
+        self._end_preamble()
         self._after = None
         if (task := _TASK.match(title)) is not None:
             number = int(task[1])
@@ -288,6 +290,10 @@ class OutputParser:
         if text:
             parts.append(Said(self._task, text))
 
+    def _end_preamble(self) -> None:
+        if self._preamble is not None and self._preamble_end is None:
+            self._preamble_end = self._at
+
     def _note_text(self, at: int) -> None:
         if self._task is None and self._preamble is None and not self._blocks:
             self._preamble = at
@@ -298,6 +304,7 @@ class OutputParser:
 
     def _begin_block(self, line: str, parts: list[Part]) -> None:
         self._close_block()
+        self._end_preamble()
         self._withdraw(parts)
         self._after = None
         self._open = _Block(self._at, self._at + len(line))
@@ -372,7 +379,8 @@ class OutputParser:
     def _find_faults(self, final: _Block | None, parts: list[Part]) -> None:
         text = self.text
         if self._preamble is not None:
-            self._fault("Text stands before the first task.", self._preamble, text[self._preamble :], parts)
+            preamble = text[self._preamble : self._preamble_end]
+            self._fault("Text stands before the first task.", self._preamble, preamble, parts)
         for task in _TASKS:
             if task not in self._headed:
                 self._fault(

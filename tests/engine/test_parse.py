@@ -232,7 +232,7 @@ def test_faults_say_where() -> None:
     found = {fault.message: output[fault.start : fault.end] for fault in parsed(output)[0].faults}
     assert found == {
         "This is no label of the request task.": "Request: maybe",
-        "Text stands before the first task.": output.rstrip(),
+        "Text stands before the first task.": "Well.",
         "Task 2 (completion) has no heading.": "",
         "Task 3 (response) has no heading.": "",
         "The answers have no line for completion, response.": "Answers:\nRequest: maybe",
