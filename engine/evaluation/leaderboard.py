@@ -36,6 +36,16 @@ _EXPERIMENTS = {
 """What the paper's tables are called in the tracker, and how the names of their rows end."""
 
 _WILDGUARD = "WildGuardTest"
+_AS_EVER = {"speed": "full", "prompt_style": "raw"}
+"""Settings that were not always there, with what was done before."""
+
+_NOTHING_TO = {
+    "reasoner": ("prompt_style", "speed"),
+    "gauntlet": ("prompt_style",),
+    "guardreasoner": ("level", "speed"),
+}
+"""Settings that a guard does not know."""
+
 _NO_SETTINGS = ("guard", "model", "benchmark", "data_dir", "serial", "limit")
 
 
@@ -210,15 +220,17 @@ def as_recall(f1: Result) -> Result:
 
 def _way(params: Mapping[str, JsonValue]) -> str:
     """Return what the judgements depend on, but for versions: equal for equal ways to judge."""
-    way = {name: value for name, value in params.items() if value not in (None, False, [], "")}
+    way = {
+        name: value
+        for name, value in params.items()
+        if value not in (None, False, [], "") and _AS_EVER.get(name) != value
+    }
     for name in ("benchmark", "data_dir", "serial"):
         way.pop(name, None)
     if "limit" not in way:
         way.pop("seed", None)
-    if params.get("guard") == "guardreasoner":
-        way.pop("level", None)
-    else:
-        way.pop("prompt_style", None)
+    for name in _NOTHING_TO.get(str(params.get("guard")), ()):
+        way.pop(name, None)
     return json.dumps(way, sort_keys=True)
 
 
@@ -229,7 +241,7 @@ def _name_of(params: Mapping[str, JsonValue]) -> str:
     if "limit" in way:
         parts.append(f"sample of {way['limit']}, seed {way.pop('seed', 0)}")
     for name, value in way.items():
-        if name in _NO_SETTINGS or (name, value) == ("prompt_style", "raw"):
+        if name in _NO_SETTINGS:
             continue
         words = " ".join(map(str, value)) if isinstance(value, list) else str(value)
         bare = name in ("level", "policies")

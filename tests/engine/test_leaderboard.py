@@ -171,6 +171,8 @@ def test_a_sample_is_marked_and_is_a_row_of_its_own(runs: Runs) -> None:
         ({"seed": 5}, True),  # without a limit nothing is drawn
         ({"prompt_style": "chat"}, True),  # nothing to a gauntlet
         ({"thresholds": None}, True),
+        ({"speed": "full"}, True),  # as it was before there were speeds
+        ({"speed": "one"}, False),
         ({"thresholds": "0.9,0.4"}, False),
         ({"level": "high"}, False),
         ({"model": "fake:other"}, False),
