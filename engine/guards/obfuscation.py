@@ -35,9 +35,8 @@ _TWINS = str.maketrans(
     "\u03b1\u03b5\u03bf\u03c1\u03c5\u03c7\u03b9\u03ba\u03bd\u03c4\u0261\u0269",
     "aeopcyxijskmthbdqaeopuxikvtgi",
 )
-_CAPITAL_TWINS = _TWINS | str.maketrans(
-    "\u03b7\u03bc\u03bd\u03c5\u03b6", "hmnyz"
-)  # capitals, once case is folded
+# Greek letters whose capitals look like other Latin ones than they do: here, case is folded.
+_CAPITAL_TWINS = _TWINS | str.maketrans("\u03b2\u03b7\u03bc\u03bd\u03c5\u03b6", "bhmnyz")
 _SHORT = {"1": "i", "2": "to", "4": "for", "t0": "to", "d0": "do", "m3": "me", "h3": "he", "@": "at"}
 _LONGEST = 24
 _LONGEST_RUN = 60

@@ -56,6 +56,8 @@ async def test_a_command_is_queued_by_keyboard_alone(workshop: Workshop, size: t
         await pilot.press("right")
         await until(pilot, lambda: "params.benchmark" in new._fields, LONG)
         await pilot.press("right")
+        await until(pilot, lambda: "params.attacks" in new._fields, LONG)
+        await pilot.press("right")
         await until(pilot, lambda: "params.command" in new._fields, LONG)
         await type_in(pilot, new, "params.command", "echo made by hand")
         await type_in(pilot, new, "name", "by hand")
