@@ -114,6 +114,7 @@ def _standing(untouched: Mapping[str, Any]) -> str:
 
 def _row(one: Mapping[str, Any]) -> Sequence[str]:
     blocked, allowed, flips = one["moved"]["blocked"], one["moved"]["allowed"], one["flips"]
+    failed, cases = (sum(group[name] for group in one["moved"].values()) for name in ("failed", "n"))
     return [
         f"{one['attack']} of these" if one["attack"] == _ANY else one["attack"],
         f"{blocked['n']:,}",
@@ -122,6 +123,6 @@ def _row(one: Mapping[str, Any]) -> Sequence[str]:
         "" if flips is None else f"{flips['low']:.1f} to {flips['high']:.1f}",
         f"{blocked['allowed']:,}",
         f"{blocked['escalated']:,}",
-        f"{blocked['failed']:,}",
+        f"{failed:,} of {cases:,}",
         f"{allowed['blocked']:,} of {allowed['n']:,}",
     ]

@@ -37,8 +37,8 @@ def test_a_table_tells_of_each_attack(tmp_path: Path) -> None:
     assert list(rows) == [
         *("chatml", "llama3", "harmony", "inst", "disguised-tokens", "splitting", "any of these"),
     ]
-    assert " ".join(rows["chatml"]) == "chatml 1 0 0.0 0.0 to 79.3 0 0 0 0 of 1"
-    assert " ".join(rows["splitting"]) == "splitting 1 1 100.0 20.7 to 100.0 1 0 0 0 of 1"
+    assert " ".join(rows["chatml"]) == "chatml 1 0 0.0 0.0 to 79.3 0 0 0 of 2 0 of 1"
+    assert " ".join(rows["splitting"]) == "splitting 1 1 100.0 20.7 to 100.0 1 0 0 of 2 0 of 1"
     assert rows["any of these"][3:5] == ["1", "1"]
     assert "'wizard101 runs show 1000' shows all of it." in lines
 
