@@ -21,6 +21,8 @@ from engine.jobs.records import DEFAULT_GROUP, JobSpec
 from engine.workspace import of_home
 
 YES, NO = "yes", "no"
+OPEN = ""
+"""The choice of none."""
 PARAMETER = "params."
 """What the keys of a kind's own parameters begin with."""
 
@@ -78,6 +80,8 @@ def questions(kind: str) -> tuple[Question, ...]:
 
 def _question(name: str, field: FieldInfo, about: Mapping[str, Any], defined: Mapping[str, Any]) -> Question:
     sort, choices = _sort(_shape(about, defined), about.get("format"))
+    if sort == "choice" and any(option.get("type") == "null" for option in about.get("anyOf", ())):
+        choices = (OPEN, *choices)
     return Question(
         PARAMETER + name,
         field.title or name,

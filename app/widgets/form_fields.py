@@ -56,7 +56,7 @@ class Picker(Widget, can_focus=True):
         return Content("  ").join(self._word(index) for index in range(len(self._choices)))
 
     def _word(self, index: int) -> Content:
-        word = one_line(self._choices[index], _TITLE * 2)
+        word = one_line(self._choices[index], _TITLE * 2) or "–"
         if index == self._chosen:
             return Content.styled(f"● {word}", "bold $text-primary reverse" if self.has_focus else "bold")
         return Content.styled(f"○ {word}", "$text-muted").stylize(

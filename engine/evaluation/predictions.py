@@ -12,6 +12,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from engine.cases import Task
 from engine.evaluation.metrics import classes, is_unparsable
@@ -50,12 +51,29 @@ def read_predictions(stream: io.BufferedReader, task: Task) -> Iterator[Predicti
         OSError: if the stream cannot be read.
     """
     found = False
-    for number, line in _lines(stream):
-        if line.strip():
-            found = True
-            yield _prediction_of(number, line, task)
+    for number, row in read_rows(stream):
+        found = True
+        yield _prediction_of(number, row, task)
     if not found:
         raise PredictionFileError("there are no predictions")
+
+
+def read_rows(stream: io.BufferedReader) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a file of JSON lines, each with the number of its line.
+
+    Raises:
+        PredictionFileError: at the first line that is no object, and at what `read_predictions` names.
+    """
+    for number, line in _lines(stream):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise PredictionFileError(f"line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise PredictionFileError(f"line {number}: a prediction is an object")
+        yield number, row
 
 
 def _lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
@@ -84,13 +102,7 @@ def _lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
         yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
 
 
-def _prediction_of(number: int, line: bytes, task: Task) -> Prediction:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise PredictionFileError(f"line {number}: not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise PredictionFileError(f"line {number}: a prediction is an object")
+def _prediction_of(number: int, row: dict[str, Any], task: Task) -> Prediction:
     label, output, prompt = row.get("label"), row.get("predict"), row.get("prompt")
     if not isinstance(label, str) or not isinstance(output, str) or not isinstance(prompt, str | None):
         raise PredictionFileError(

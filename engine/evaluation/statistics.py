@@ -74,7 +74,7 @@ def average_bootstrap(
         return averages
 
     counts = [dataclasses.astuple(confusion) for confusion, _ in parts]
-    found = _bca(counts, average, confidence, resamples, seed)
+    found = bca(counts, average, confidence, resamples, seed)
     if found is not None:
         return found
     ends = [
@@ -168,7 +168,7 @@ def compare(
     difference = interval = None
     if of_a.f1 is not None and of_b.f1 is not None:
         difference = of_b.f1 - of_a.f1
-        interval = _bca([cells], _f1_difference, confidence, resamples, seed)
+        interval = bca([cells], _f1_difference, confidence, resamples, seed)
     only_a, only_b = cells[1] + cells[5], cells[2] + cells[6]
     flips = tuple(Flip(index, key, gold, a, b) for index, (key, gold, a, b) in enumerate(rows) if a != b)
     return Comparison(of_a, of_b, difference, interval, only_a, only_b, mcnemar(only_a, only_b), flips)
@@ -189,7 +189,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
 # --- resampling --------------------------------------------------------------------------------------
 
 
-def _bca(
+def bca(
     strata: Sequence[Sequence[int]], statistic: Statistic, confidence: float, resamples: int, seed: int
 ) -> Interval | None:
     """Return the BCa interval of a statistic of counts; None where it does not vary.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from engine.cases import Case
 from engine.events import Event
 from engine.guards.base import Guard
+from engine.side_by_side import side_by_side
 
 Judged = tuple[int, list[Event]]
 """The number that a case came with, and all events of its judgement."""
@@ -32,32 +33,14 @@ def judge_many(guard: Guard, cases: Iterable[tuple[int, Case]]) -> AsyncGenerato
     """
     if isinstance(guard, JudgesMany):
         return guard.judge_many(cases)
-    return _side_by_side(guard, cases) if guard.slots > 1 else _in_turn(guard, cases)
+    if guard.slots > 1:
+        return side_by_side(partial(_judge, guard), cases, guard.slots)
+    return _in_turn(guard, cases)
 
 
 async def _in_turn(guard: Guard, cases: Iterable[tuple[int, Case]]) -> AsyncGenerator[Judged, None]:
     for number, case in cases:
         yield number, await _judge(guard, case)
-
-
-async def _side_by_side(guard: Guard, cases: Iterable[tuple[int, Case]]) -> AsyncGenerator[Judged, None]:
-    running: dict[asyncio.Task[list[Event]], int] = {}
-    try:
-        for number, case in cases:
-            running[asyncio.create_task(_judge(guard, case), name=f"judge:{number}")] = number
-            if len(running) >= guard.slots:
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield running.pop(task), task.result()
-        while running:
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                yield running.pop(task), task.result()
-    finally:
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
 
 
 async def _judge(guard: Guard, case: Case) -> list[Event]:

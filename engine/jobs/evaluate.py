@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -28,11 +29,16 @@ _OWN_FILE = ".jsonl"
 class EvaluateParams(Params):
     """What an ``evaluate`` job takes."""
 
-    guard: GuardKind = Field(GuardKind.REASONER, title="Guard", description="Who judges")
+    guard: GuardKind | None = Field(
+        None,
+        title="Guard",
+        description="Who judges; left open, the reasoner. Questions (BBQ) a model answers without a guard",
+    )
     model: str | None = Field(
         None,
         title="Model",
-        description="What the gauntlet or GuardReasoner judges by: ollama:NAME, gguf:FILE, hf:NAME",
+        description="What the gauntlet or GuardReasoner judges by, or what answers questions: ollama:NAME, "
+        "gguf:FILE, hf:NAME",
         json_schema_extra={"format": "model"},
     )
     benchmark: str = Field(
@@ -84,25 +90,52 @@ class EvaluateParams(Params):
         description="Take data whose content is not what was published; its figures do not compare",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_a_guard(cls, given: Any) -> Any:
+        """Have the reasoner judge where nobody is named, unless there is nothing to judge."""
+        if isinstance(given, dict) and given.get("guard") is None:
+            asks = asks_questions(str(given.get("benchmark", "")))
+            return {**given, "guard": None if asks else GuardKind.REASONER}
+        return given
+
     @model_validator(mode="after")
     def _fits_together(self) -> EvaluateParams:
-        if self.guard.needs_model and not self.model:
-            raise ValueError(f"the {self.guard} guard needs a model")
-        if self.model and not self.guard.needs_model:
-            raise ValueError(f"the {self.guard} guard works without a model")
-        if self.policies and self.guard is GuardKind.GUARDREASONER:
-            raise ValueError("the guardreasoner guard judges by no policies")
-        if self.thresholds is not None:
-            from engine.guards.decision import Thresholds
-
-            if self.guard is not GuardKind.GAUNTLET:
-                raise ValueError("only the gauntlet guard takes thresholds")
-            Thresholds.parse(self.thresholds)
+        if questions := asks_questions(self.benchmark):
+            self._fits_questions(questions)
+        elif self.guard is not None:
+            self._fits_guard(self.guard)
         if self.model:
             from engine.models.registry import parse_spec
 
             parse_spec(self.model)
         return self
+
+    def _fits_questions(self, questions: str) -> None:
+        if len(_words(self.benchmark)) > 1:
+            raise ValueError(
+                f"{questions} asks questions, and a guard answers none: make it a job of its own"
+            )
+        if self.guard is not None:
+            raise ValueError(f"{questions} asks questions, and a guard answers none: leave the guard out")
+        if not self.model:
+            raise ValueError(f"{questions} asks questions: it needs a model to answer them")
+        if self.policies or self.thresholds is not None:
+            raise ValueError(f"{questions} asks questions, which no policy and no threshold is about")
+
+    def _fits_guard(self, guard: GuardKind) -> None:
+        if guard.needs_model and not self.model:
+            raise ValueError(f"the {guard} guard needs a model")
+        if self.model and not guard.needs_model:
+            raise ValueError(f"the {guard} guard works without a model")
+        if self.policies and guard is GuardKind.GUARDREASONER:
+            raise ValueError("the guardreasoner guard judges by no policies")
+        if self.thresholds is not None:
+            from engine.guards.decision import Thresholds
+
+            if guard is not GuardKind.GAUNTLET:
+                raise ValueError("only the gauntlet guard takes thresholds")
+            Thresholds.parse(self.thresholds)
 
 
 class Evaluate(Kind[EvaluateParams]):
@@ -128,7 +161,8 @@ class Evaluate(Kind[EvaluateParams]):
 
     def pace_key(self, params: EvaluateParams) -> str:
         speed = None if params.speed is Speed.FULL else f"speed {params.speed}"
-        return " ".join(filter(None, (params.guard, params.model, params.level, speed)))
+        by = params.guard or "answers"
+        return " ".join(filter(None, (by, params.model, params.level, speed)))
 
     def estimate(self, params: EvaluateParams, cwd: Path, pace: Mapping[str, float]) -> Estimate:
         if is_own_file(params.benchmark):
@@ -140,13 +174,13 @@ class Evaluate(Kind[EvaluateParams]):
         cases = sum(min(size, params.limit or size) for size in sizes)
         key = self.pace_key(params)
         if key not in pace:
-            return Estimate(f"{cases:,} cases", basis="No earlier run of this guard to tell the time by.")
+            return Estimate(f"{cases:,} cases", basis="No earlier run like it to tell the time by.")
         return Estimate(f"{cases:,} cases", cases / pace[key], basis=f"by {pace[key]:.3g} cases a second")
 
 
 def guard_words(params: EvaluateParams) -> str:
     """Return what a job's name says of its guard."""
-    by = [str(params.guard)]
+    by = ["answers" if params.guard is None else str(params.guard)]
     if params.model is not None:
         kind, colon, target = params.model.partition(":")
         by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
@@ -160,6 +194,25 @@ def guard_words(params: EvaluateParams) -> str:
 def is_own_file(benchmark: str) -> bool:
     """Tell whether this names a file of labelled cases rather than benchmarks."""
     return benchmark.strip().endswith(_OWN_FILE)
+
+
+def asks_questions(benchmark: str) -> str | None:
+    """Return the first of the benchmarks named that asks questions, if one does: no guard answers them."""
+    from engine.evaluation.benchmark_errors import UnknownBenchmark
+    from engine.evaluation.benchmarks import find_benchmark
+    from engine.evaluation.items import Form
+
+    if is_own_file(benchmark):
+        return None
+    for word in _words(benchmark):
+        with suppress(UnknownBenchmark):
+            if (named := find_benchmark(word)).form is Form.CHOICE:
+                return named.name
+    return None
+
+
+def _words(benchmark: str) -> list[str]:
+    return [word for word in map(str.strip, benchmark.split(",")) if word]
 
 
 def data_folder(params: EvaluateParams, cwd: Path) -> Path | None:
@@ -181,8 +234,8 @@ def choose(params: EvaluateParams, folder: Path | None) -> tuple[list[Benchmark]
 
     try:
         members = select_benchmarks(params.benchmark)
-        words = [word.strip() for word in params.benchmark.split(",")]
-        named = {find_benchmark(word).name for word in words if word and word.casefold() not in GROUPS}
+        words = [word for word in _words(params.benchmark) if word.casefold() not in GROUPS]
+        named = {find_benchmark(word).name for word in words}
     except BenchmarkError as error:
         raise JobError(error.message, error.hint) from error
     chosen: list[Benchmark] = []
@@ -203,13 +256,13 @@ def choose(params: EvaluateParams, folder: Path | None) -> tuple[list[Benchmark]
     return chosen, left_out
 
 
-def _unfit(benchmark: Benchmark, guard: GuardKind) -> str | None:
-    """Return why this guard cannot be evaluated on a benchmark; None if it can."""
+def _unfit(benchmark: Benchmark, guard: GuardKind | None) -> str | None:
+    """Return why this guard, or a model alone, cannot be evaluated on a benchmark; None if it can."""
     from engine.cases import Task
     from engine.evaluation.items import Form
 
     if benchmark.form is Form.CHOICE:
-        return "asks questions, and a guard answers none"
+        return None if guard is None else "asks questions, and a guard answers none"
     if benchmark.task is Task.COMPLETION and guard is not GuardKind.GUARDREASONER:
         return f"is about refusal, of which the {guard} guard says nothing"
     return None

@@ -66,6 +66,8 @@ def evaluated_run(runs: Runs, run_id: int) -> Run:
             f"Run {run_id} is of the kind {kind!r}, not an evaluation made here.",
             "'wizard101 evaluate' makes one.",
         )
+    if run.params.get("guard", "") is None:
+        raise JobError(f"Run {run_id} is a model's answers to questions: no guard was evaluated.")
     if status != "succeeded":
         raise JobError(
             f"Run {run_id} is {status}: only a finished evaluation says enough.",

@@ -53,6 +53,8 @@ class HardenParams(EvaluateParams):
             raise ValueError("the cases come from a file or from benchmarks, not from both")
         if is_own_file(self.benchmark):
             raise ValueError("a file of cases is named as the cases, not as a benchmark")
+        if self.guard is None:
+            raise ValueError(f"{self.benchmark} asks questions: no guard judges them, and nothing is attacked")
         select_attacks(self.attacks)
         return self
 

@@ -42,7 +42,7 @@ def test_a_perfect_reader_has_no_bias() -> None:
 
     scores = bias_scores(pairs)
 
-    assert (scores.accuracy_ambiguous, scores.accuracy_disambiguated) == (1.0, 1.0)
+    assert (scores.ambiguous.accuracy, scores.disambiguated.accuracy) == (1.0, 1.0)
     assert (scores.s_amb, scores.s_dis) == (0.0, 0.0)
 
 
@@ -52,22 +52,22 @@ def test_bias_without_a_context_is_scaled_by_the_errors() -> None:
 
     scores = bias_scores(pairs)
 
-    assert scores.accuracy_ambiguous == pytest.approx(0.6)
+    assert scores.ambiguous.accuracy == pytest.approx(0.6)
     assert scores.s_amb == pytest.approx(0.4 * 0.5)
-    assert scores.n_ambiguous == 10
+    assert scores.ambiguous.n == 10
 
 
 def test_no_answer_is_wrong_and_shows_no_bias() -> None:
     scores = bias_scores([(told(TARGET), None), (told(TARGET), TARGET), (ambiguous(), None)])
 
-    assert scores.accuracy_disambiguated == 0.5
+    assert scores.disambiguated.accuracy == 0.5
     assert scores.s_dis == 1.0
-    assert (scores.accuracy_ambiguous, scores.s_amb) == (0.0, 0.0)
+    assert (scores.ambiguous.accuracy, scores.s_amb) == (0.0, 0.0)
 
 
 def test_nothing_to_score_is_told() -> None:
     scores = bias_scores([])
 
-    assert (scores.accuracy_ambiguous, scores.accuracy_disambiguated) == (None, None)
+    assert (scores.ambiguous.accuracy, scores.disambiguated.accuracy) == (None, None)
     assert (scores.s_amb, scores.s_dis) == (None, None)
     assert bias_scores([(told(TARGET), UNKNOWN)]).s_dis is None
