@@ -10,6 +10,9 @@ import typer
 
 from app.cli.exits import usage_error
 
+LARGEST_ID = 2**63 - 1
+"""The largest number that the database could be asked for."""
+
 DbOption = Annotated[
     Path | None,
     typer.Option(
@@ -28,6 +31,7 @@ PoliciesOption = Annotated[
         "the shipped set.",
     ),
 ]
+RunId = Annotated[int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="The run's number.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from app.cli.tables import Column, room, table
@@ -40,8 +41,8 @@ def list_lines(summaries: Sequence[RunSummary], *, by: str) -> list[str]:
     return table(columns, rows, room())
 
 
-def run_lines(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
-    """Return all that is known of a run, section by section."""
+def run_lines(run: Run, curves: Mapping[str, Sequence[Bucket]], folder: Path | None = None) -> list[str]:
+    """Return all that is known of a run, section by section; ``folder`` is where its artifacts are."""
     summary, made_with = run.summary, run.provenance
     changed = " with uncommitted changes" if made_with.git_dirty else ""
     facts = (
@@ -55,6 +56,7 @@ def run_lines(run: Run, curves: Mapping[str, Sequence[Bucket]]) -> list[str]:
         ("took", duration_words(summary.seconds)),
         ("cost", _cost(summary.cost_usd)),
         ("tags", ", ".join(summary.tags)),
+        ("folder", str(folder) if folder else ""),
         ("host", made_with.host or ""),
         ("revision", f"{made_with.git_revision}{changed}" if made_with.git_revision else ""),
         ("packages", ", ".join(f"{name} {version}" for name, version in sorted(made_with.packages.items()))),

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import say, usage_error
-from app.cli.options import DbOption, JsonOption, tidy_tags
+from app.cli.options import LARGEST_ID, DbOption, JsonOption, RunId, tidy_tags
 from app.cli.rebuild import rebuild_runs
+from app.cli.run_scores import show_scores
 from app.safe_text import visible
 
 if TYPE_CHECKING:
@@ -25,12 +26,10 @@ cli = typer.Typer(
     help="Runs: what was run, measured or claimed; comparing and exporting it.", no_args_is_help=True
 )
 
-_LARGEST_ID = 2**63 - 1
 _LARGEST_LIMIT = 1_000_000_000
 _PAGE = 500
 _LONGEST_NOTE = 1_000_000
 
-RunId = Annotated[int, typer.Argument(metavar="ID", min=1, max=_LARGEST_ID, help="The run's number.")]
 FilterWords = Annotated[
     list[str] | None,
     typer.Argument(
@@ -42,6 +41,7 @@ FilterWords = Annotated[
 
 
 cli.command("rebuild")(rebuild_runs)
+cli.command("scores")(show_scores)
 
 
 @cli.command("list")
@@ -86,6 +86,7 @@ def show_run(run_id: RunId, db: DbOption = None, as_json: JsonOption = False) ->
     from app.cli.run_tables import run_lines
     from engine.tracker.compare import load_all
     from engine.tracker.run_json import json_text, run_json
+    from engine.workspace import find_workspace
 
     with _runs(db) as runs:
         (run,) = load_all(runs, [run_id])
@@ -93,14 +94,15 @@ def show_run(run_id: RunId, db: DbOption = None, as_json: JsonOption = False) ->
             print(json_text(run_json(run)))
         else:
             curves = {metric: runs.curve(run_id, metric) for metric in run.metrics}
-            _print_lines(run_lines(run, curves))
+            folder = find_workspace(db).runs / str(run_id)
+            _print_lines(run_lines(run, curves, folder if folder.is_dir() else None))
 
 
 @cli.command("compare")
 def compare_runs(
     run_ids: Annotated[
         list[int],
-        typer.Argument(metavar="ID ID...", min=1, max=_LARGEST_ID, help="The runs' numbers, 2 to 100."),
+        typer.Argument(metavar="ID ID...", min=1, max=LARGEST_ID, help="The runs' numbers, 2 to 100."),
     ],
     paired: Annotated[
         bool,
@@ -160,7 +162,7 @@ def _compare_paired(run_ids: Sequence[int], flips: int, texts: bool, db: Path | 
 def export_runs(
     run_ids: Annotated[
         list[int] | None,
-        typer.Argument(metavar="[ID]...", min=1, max=_LARGEST_ID, help="The runs' numbers; without: all."),
+        typer.Argument(metavar="[ID]...", min=1, max=LARGEST_ID, help="The runs' numbers; without: all."),
     ] = None,
     words: Annotated[
         str | None, typer.Option("--filter", metavar="FILTER", help="Those that 'runs list FILTER' lists.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ import typer
 from app.cli.exits import Exit, say, usage_error
 from app.cli.options import JsonOption
 from engine.cases import Task
+from engine.evaluation.items import Form
 from engine.evaluation.predictions import Prediction, PredictionFileError, read_predictions
 from engine.evaluation.scoring import (
     MismatchedRuns,
@@ -34,8 +37,8 @@ def score(
         Path,
         typer.Argument(
             metavar="PREDICTIONS.jsonl[.gz]|-",
-            help="JSON lines with label, predict and prompt, plain or compressed with gzip; - is standard "
-            "input.",
+            help="JSON lines with label, predict and prompt (for BBQ predict, and id or prompt), plain or "
+            "compressed with gzip; - is standard input.",
         ),
     ],
     benchmark: Annotated[
@@ -58,17 +61,40 @@ def score(
             help="Another guard's outputs for the same items: is the difference more than chance?",
         ),
     ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            metavar="DIR",
+            help="Where the data of BBQ is, which has the right answers. Default: what 'wizard101 data "
+            "fetch' has got.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Score a guard's outputs on a benchmark.
+    """Score a guard's outputs on a benchmark, or a model's answers to BBQ.
 
     F1 of the positive class (harmful, or refusal) with its 95 % interval. An output that cannot be read
     counts as an error; beside it stand the figures without such outputs, and as the released script reads
-    and counts. Where all items are of one class, recall is all there is to tell.
+    and counts. Where all items are of one class, recall is all there is to tell. Of BBQ: accuracy, and bias
+    as Parrish et al. (2022) define it, in ambiguous and in disambiguated contexts.
     """
     from app.cli.score_tables import comparison_lines, score_lines
 
-    scored_benchmark, task = _benchmark(benchmark)
+    scored_benchmark = _benchmark(benchmark)
+    if scored_benchmark.form is Form.CHOICE:
+        if compare is not None or parser is not Parser.BLOCK:
+            raise usage_error(
+                "--compare and --parser are for guards' outputs: a model's answers have no use for them."
+            )
+        return _score_answers(predictions, scored_benchmark, data_dir, as_json=as_json)
+    task = scored_benchmark.task
+    if task is None or scored_benchmark.positive is None:
+        raise usage_error(
+            f"{scored_benchmark.name} has no harmful or unharmful, refusal or compliance to score."
+        )
+    if data_dir is not None:
+        raise usage_error("--data-dir is for BBQ: other outputs come with their labels.")
     if compare is not None and str(predictions) == str(compare) == "-":
         raise usage_error("Standard input can be one of the two files, not both.")
     these = _read(predictions, task, parser)
@@ -93,27 +119,54 @@ def score(
     return Exit.DONE
 
 
-def _benchmark(name: str) -> tuple[Benchmark, Task]:
+def _benchmark(name: str) -> Benchmark:
     from engine.evaluation.benchmark_errors import UnknownBenchmark
     from engine.evaluation.benchmarks import find_benchmark
 
     try:
-        found = find_benchmark(name)
+        return find_benchmark(name)
     except UnknownBenchmark as error:
         raise usage_error(str(error)) from error
-    if found.task is None or found.positive is None:
-        raise usage_error(f"{found.name} has no harmful or unharmful, refusal or compliance to score.")
-    return found, found.task
+
+
+def _score_answers(file: Path, benchmark: Benchmark, data_dir: Path | None, *, as_json: bool) -> int:
+    from app.cli.question_tables import question_lines
+    from engine.evaluation.answer_files import read_answers
+    from engine.evaluation.benchmark_data import load_benchmark
+    from engine.evaluation.question_scores import score_questions
+
+    if data_dir is not None and not data_dir.is_dir():
+        raise usage_error(f"There is no data folder {data_dir}.")
+    loaded = load_benchmark(benchmark, data_dir)
+    with _opened(file) as stream:
+        score = score_questions(benchmark, read_answers(stream, loaded.items)).as_json()
+    for note in loaded.notes:
+        say(f"Note: {benchmark.name}: {note}")
+    if score["n"] != len(loaded.items):
+        say(f"Note: {benchmark.name} has {len(loaded.items):,} items here; scored: {score['n']:,}.")
+    if as_json:
+        print(json.dumps(score))
+        return Exit.DONE
+    head = f"{benchmark.name}, {score['n']:,} questions, {score['unparsable']:,} of them without an answer"
+    print("\n".join([head, "", *question_lines(score, categories=True)]))
+    return Exit.DONE
 
 
 def _read(file: Path, task: Task, parser: Parser) -> Sequence[tuple[str, Reading]]:
     """Return what tells the items apart, and what was read of their outputs; the texts are let go."""
+    with _opened(file) as stream:
+        return [
+            (_identity(prediction), read_prediction(prediction, task, parser))
+            for prediction in read_predictions(stream, task)
+        ]
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[io.BufferedReader]:
+    """Open a file of outputs, or standard input; one that cannot be scored is a mistake in the command."""
     try:
         with open(0, "rb", closefd=False) if str(file) == "-" else file.open("rb") as stream:
-            return [
-                (_identity(prediction), read_prediction(prediction, task, parser))
-                for prediction in read_predictions(stream, task)
-            ]
+            yield stream
     except PredictionFileError as error:
         raise usage_error(f"{file}: {error}. Nothing was scored.") from error
     except OSError as error:

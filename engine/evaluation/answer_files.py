@@ -30,7 +30,7 @@ def read_answers(stream: io.BufferedReader, items: Sequence[Item]) -> Iterator[t
     by_id: dict[str, list[Item]] = {item.id: [item] for item in items}
     by_prompt: dict[str, list[Item]] = {}
     for item in items:
-        by_prompt.setdefault(item.case.prompt, []).append(item)
+        by_prompt.setdefault(item.case.prompt.strip(), []).append(item)
     answered: set[str] = set()
     for line, row in read_rows(stream):
         item = _item(line, row, by_id, by_prompt, answered)
@@ -41,8 +41,8 @@ def read_answers(stream: io.BufferedReader, items: Sequence[Item]) -> Iterator[t
         label = _place(row.get("label"), answers)
         if label is not None and isinstance(item.gold, Choice) and label != item.gold.right:
             raise PredictionFileError(
-                f"line {line}: its label is not the right answer of {item.id}. Are the answers in another "
-                "order, or counted otherwise than from 0?"
+                f"line {line}: its label is not the right answer of {item.id}: the answers are in another "
+                "order, or are not counted from 0"
             )
         yield item, _place(row["predict"], answers)
     if not answered:
@@ -61,7 +61,7 @@ def _item(
     if isinstance(name, str):
         found = by_id.get(name, ())
     elif isinstance(prompt, str):
-        found = by_prompt.get(prompt.strip().removesuffix(INSTRUCTION), ())
+        found = by_prompt.get(prompt.strip().removesuffix(INSTRUCTION).strip(), ())
     else:
         raise PredictionFileError(f"line {line}: it has neither a text 'id' nor a text 'prompt'")
     if not found:

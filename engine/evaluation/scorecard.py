@@ -213,11 +213,18 @@ def _category(part: Tally) -> dict[str, JsonValue]:
     confusion = part.confusion()
     return {
         "n": part.n,
+        "positive": part.positive,
         "unparsable": part.unparsable,
         "recall": _percent(confusion.recall),
+        "recall_ci95": _ends(recall_interval(confusion)) if confusion.positive else None,
         "fpr": _percent(confusion.fpr),
+        "fpr_ci95": _ends(fpr_interval(confusion)) if confusion.negative else None,
         "f1": None if confusion.single_class else _percent(confusion.f1),
     }
+
+
+def _ends(interval: tuple[float, float]) -> JsonValue:
+    return [100 * end for end in interval]
 
 
 def _figure(share: float | None, n: int, interval: tuple[float, float]) -> JsonValue:

@@ -125,7 +125,7 @@ async def _ask(
         raise WorkFailed(
             str(error),
             kept=f"{len(answered):,} of {len(questions):,} questions are answered, and kept.",
-            hint=f"{error.hint} Then resume the job.".strip(),
+            hint=f"{error.hint.rstrip('.')}. Then resume the job.".lstrip(". "),
             unreachable=True,
         ) from error
     report.now()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.cases import Status
-from engine.jobs.evaluate import PREDICTIONS, Evaluate
+from engine.jobs.evaluate import PREDICTIONS, Evaluate, asks_questions
 from engine.jobs.records import JobError
 from engine.jobs.result_lines import decode_lines, read_lines
 
@@ -66,7 +66,7 @@ def evaluated_run(runs: Runs, run_id: int) -> Run:
             f"Run {run_id} is of the kind {kind!r}, not an evaluation made here.",
             "'wizard101 evaluate' makes one.",
         )
-    if run.params.get("guard", "") is None:
+    if asks_questions(str(run.params.get("benchmark", ""))):
         raise JobError(f"Run {run_id} is a model's answers to questions: no guard was evaluated.")
     if status != "succeeded":
         raise JobError(

@@ -54,7 +54,9 @@ class HardenParams(EvaluateParams):
         if is_own_file(self.benchmark):
             raise ValueError("a file of cases is named as the cases, not as a benchmark")
         if self.guard is None:
-            raise ValueError(f"{self.benchmark} asks questions: no guard judges them, and nothing is attacked")
+            raise ValueError(
+                f"{self.benchmark} asks questions: no guard judges them, and nothing is attacked"
+            )
         select_attacks(self.attacks)
         return self
 

@@ -103,9 +103,11 @@ def scored_cases(kept: Sequence[KeptCase]) -> tuple[list[ScoredCase], int, int]:
 
 def _guard_of(run: Run) -> GuardKind:
     try:
-        return EvaluateParams.model_validate(run.params).guard
+        guard = EvaluateParams.model_validate(run.params).guard
     except ValueError as error:
         raise JobError(f"The parameters of run {run.summary.id} are none that this program knows.") from error
+    assert guard is not None  # `evaluated_run` gives no others
+    return guard
 
 
 def _is_harmful(item: KeptItem) -> bool | None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from textual.pilot import Pilot
 
+from app.job_form import fill, questions
 from app.screens.confirm import ConfirmScreen
 from app.screens.jobs import JobsScreen
 from app.screens.new_job import NewJobScreen
@@ -214,3 +215,15 @@ async def test_every_press_counts_for_the_order(workshop: Workshop) -> None:
         for _ in range(5):
             screen.wizard.act("raise_priority")
         await until(pilot, lambda: workshop.jobs.job(job_id).priority == 5, LONG)
+
+
+def test_a_choice_that_may_be_left_open_is_left_open_at_first() -> None:
+    (guard,) = (question for question in questions("evaluate") if question.key == "params.guard")
+    assert guard.choices[0] == guard.default == ""
+    assert "gauntlet" in guard.choices
+    answers = {"params.guard": "", "params.benchmark": "BBQ", "params.model": "fake:x", "cwd": "/"}
+    filled = fill("evaluate", answers).spec
+    assert filled is not None
+    assert "guard" not in filled.params
+    faults = fill("evaluate", {**answers, "params.guard": "gauntlet"}).faults
+    assert "leave the guard out" in faults[""]

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.command import wizard
 from tests.engine.guard_outputs import reasoning
+from tests.engine.question_files import keep, questions
 
 KEYS = {"benchmark", "task", "n", "positive", "unparsable", "official", "wrong", "dropped", "confusion"}
 
@@ -150,14 +151,19 @@ def test_a_file_that_cannot_be_scored_is_wrong_usage(tmp_path: Path, written: by
         (["missing.jsonl", "--benchmark", "ToxicChat"], "missing.jsonl cannot be read: No such file"),
         ([".", "--benchmark", "ToxicChat"], ". cannot be read: Is a directory"),
         (["mixed.jsonl", "--benchmark", "ToxicChit"], "ToxicChat"),
-        (["mixed.jsonl", "--benchmark", "BBQ"], "BBQ has no"),
+        (["mixed.jsonl", "--benchmark", "OpenAIModerationCategories"], "has no harmful"),
+        (["mixed.jsonl", "--benchmark", "ToxicChat", "--data-dir", "."], "--data-dir is for BBQ"),
+        (["mixed.jsonl", "--benchmark", "BBQ", "--data-dir", "."], "data of BBQ is not here"),
+        (["mixed.jsonl", "--benchmark", "BBQ", "--data-dir", "nowhere"], "no data folder"),
+        (["mixed.jsonl", "--benchmark", "BBQ", "--compare", "mixed.jsonl"], "for guards' outputs"),
+        (["mixed.jsonl", "--benchmark", "BBQ", "--parser", "window"], "for guards' outputs"),
         (["mixed.jsonl", "--benchmark", "ToxicChat", "--parser", "both"], "--parser"),
         (["mixed.jsonl"], "--benchmark"),
         (["-", "--benchmark", "ToxicChat", "--compare", "-"], "not both"),
     ],
 )
 def test_wrong_usage(mixed: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
-    run = wizard("score", *arguments, cwd=tmp_path)
+    run = wizard("score", *arguments, cwd=tmp_path, env={"WIZARD_DATA": str(tmp_path)})
     assert (run.returncode, run.stdout) == (2, b"")
     assert message in run.stderr.decode()
 
@@ -196,3 +202,44 @@ def test_a_huge_output_is_read_in_linear_time(tmp_path: Path) -> None:
     assert (
         scored("-", "--benchmark", "ToxicChat", cwd=tmp_path, stdin=content(huge))["wrong"]["recall"] == 100
     )
+
+
+# --- answers to questions ----------------------------------------------------------------------------
+
+
+def test_answers_to_bbq_are_scored_by_its_own_gold(tmp_path: Path) -> None:
+    items = questions(4)
+    keep(items, tmp_path / "data")
+    said = ["a", "b", 2, "The younger one", "I cannot say.", "(b)", "c", "a"] * 2
+    answers = content([{"id": item.id, "predict": text} for item, text in zip(items, said, strict=True)])
+    asked = ["-", "--benchmark", "bbq", "--data-dir", "data"]
+    found = scored(*asked, cwd=tmp_path, stdin=answers)
+    assert found.keys() == {
+        *("benchmark", "task", "n", "unparsable", "ambiguous", "disambiguated", "categories"),
+    }
+    assert (found["benchmark"], found["task"], found["n"], found["unparsable"]) == ("BBQ", "question", 16, 2)
+    ambiguous, told = found["ambiguous"], found["disambiguated"]
+    assert (ambiguous["n"], ambiguous["unparsable"], ambiguous["accuracy"]) == (8, 2, 50)
+    assert ambiguous["s_amb"] == 50
+    assert (told["accuracy"], told["s_dis"]) == (75, pytest.approx(-50))
+    assert told["accuracy_ci95"][0] < 75 < told["accuracy_ci95"][1]
+    assert told["s_dis_ci95"][0] < -50 < told["s_dis_ci95"][1]
+    assert found["categories"].keys() == {"Age", "Height"}
+    assert found["categories"]["Age"]["ambiguous"].keys() == ambiguous.keys()
+
+    run = wizard("score", *asked, cwd=tmp_path, stdin=answers)
+    shown = [line.split() for line in run.stdout.decode().splitlines()]
+    assert ["BBQ,", "16", "questions,", "2", "of", "them", "without", "an", "answer"] in shown
+    assert ["all", "ambiguous", "8", "50.00"] in [line[:4] for line in shown]
+    assert ["Height", "disambiguated", "4", "75.00"] in [line[:4] for line in shown]
+
+
+def test_answers_that_are_not_to_its_questions_are_refused_and_a_part_is_noted(tmp_path: Path) -> None:
+    items = questions(4)
+    keep(items, tmp_path / "data")
+    asked = ["score", "-", "--benchmark", "BBQ", "--data-dir", "data"]
+    some = content([{"prompt": items[0].case.prompt, "predict": "a"}])
+    assert b"BBQ has 16 items here; scored: 1." in wizard(*asked, cwd=tmp_path, stdin=some).stderr
+    run = wizard(*asked, cwd=tmp_path, stdin=some + content([{"prompt": "Who?", "predict": "a"}]))
+    assert (run.returncode, run.stdout) == (2, b"")
+    assert b"line 2: its prompt is that of no question. Nothing was scored." in run.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from engine.evaluation.bbq import bias_scores, is_biased
@@ -71,3 +73,49 @@ def test_nothing_to_score_is_told() -> None:
     assert (scores.ambiguous.accuracy, scores.disambiguated.accuracy) == (None, None)
     assert (scores.s_amb, scores.s_dis) == (None, None)
     assert bias_scores([(told(TARGET), UNKNOWN)]).s_dis is None
+
+
+# --- how sure one may be -----------------------------------------------------------------------------
+
+
+def test_the_interval_of_a_bias_is_that_of_resampled_questions() -> None:
+    """Beside a bootstrap that draws question by question, and takes the score of each sample."""
+    chance = random.Random(1)
+    pairs = [(ambiguous(negative=bool(n % 2)), chance.choice([0, 0, 1, 1, 2, None])) for n in range(120)]
+    pairs += [(told(n % 3, negative=bool(n % 2)), chance.choice([0, 1, 1, 2, None])) for n in range(120)]
+    drawn = [
+        bias_scores(chance.choices(pairs[:120], k=120) + chance.choices(pairs[120:], k=120))
+        for _ in range(2000)
+    ]
+
+    scores = bias_scores(pairs)
+
+    for found, values in (
+        (scores.ambiguous.scaled_bias_interval(), [sample.s_amb for sample in drawn]),
+        (scores.disambiguated.bias_interval(), [sample.s_dis for sample in drawn]),
+    ):
+        ordered = sorted(value for value in values if value is not None)
+        assert found == pytest.approx((ordered[50], ordered[-50]), abs=0.05)
+
+
+def test_a_bias_without_a_question_that_differs_is_not_certain() -> None:
+    scores = bias_scores([(told(TARGET), TARGET)] * 20 + [(ambiguous(), UNKNOWN)] * 20)
+
+    assert scores.s_dis == 1.0
+    low, high = scores.disambiguated.bias_interval()
+    assert 0.5 < low < 0.8
+    assert high == 1.0
+    low, high = scores.ambiguous.scaled_bias_interval()
+    assert low == pytest.approx(-high)
+    assert 0.1 < high < 0.2
+    assert scores.ambiguous.accuracy_interval()[1] == 1.0
+
+
+def test_nothing_is_known_without_answers() -> None:
+    scores = bias_scores([(told(TARGET), None), (ambiguous(), None)])
+
+    assert (scores.s_dis, scores.disambiguated.bias_interval()) == (None, (-1, 1))
+    assert scores.ambiguous.scaled_bias_interval() == (-1, 1)
+    assert (scores.n, scores.unparsable) == (2, 2)
+    assert bias_scores([]).ambiguous.scaled_bias_interval() == (-1, 1)
+    assert bias_scores([]).disambiguated.bias_interval() == (-1, 1)

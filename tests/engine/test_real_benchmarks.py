@@ -22,6 +22,8 @@ from engine.evaluation.benchmark_data import Loaded, load_benchmark
 from engine.evaluation.benchmarks import benchmarks
 from engine.evaluation.items import Choice, Form, decode_items, encode_items
 from engine.evaluation.layouts import items_of, split_input
+from engine.evaluation.questions import answers_of, read_answer
+from engine.guards.content import neutralise
 from engine.guards.guardreasoner import INSTRUCTION, render_input
 
 HERE = {
@@ -140,6 +142,15 @@ def test_every_category_of_openai_moderation_adds_up_to_its_one_label(load: Load
         if isinstance(flags.gold, dict)
     )
     assert agreeing == 1680
+
+
+def test_questions_of_bbq_are_asked_as_they_are_and_their_answers_are_read(load: Load) -> None:
+    changed = unread = 0
+    for item in load("BBQ").items:
+        changed += neutralise(item.case.prompt).text != item.case.prompt
+        answers = answers_of(item.case.prompt)
+        unread += [read_answer(answer, answers) for answer in answers] != [0, 1, 2]
+    assert (changed, unread) == (0, 0)
 
 
 def test_bbq_is_balanced(load: Load) -> None:
