@@ -1,7 +1,7 @@
 """A command for each kind of job, made from the kind's parameters when it is asked for.
 
-A kind's first parameter, where it must be given, is the command's argument; all others are options. What
-they may be is for the kind to say: here, texts become no more than lists, switches or JSON.
+A parameter whose schema says ``argument`` is the command's argument; all others are options. What they may
+be is for the kind to say: here, texts become no more than lists, switches or JSON.
 """
 
 from __future__ import annotations
@@ -225,10 +225,8 @@ def parameters_of(kind: Kind[Any]) -> list[Asked]:
     schema = kind.params.model_json_schema()
     required = schema.get("required", ())
     return [
-        Asked(
-            name, _resolved(about, schema.get("$defs", {})), name in required, not place and name in required
-        )
-        for place, (name, about) in enumerate(schema["properties"].items())
+        Asked(name, _resolved(about, schema.get("$defs", {})), name in required, about.get("argument", False))
+        for name, about in schema["properties"].items()
     ]
 
 

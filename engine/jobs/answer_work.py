@@ -30,10 +30,10 @@ from engine.jobs.evaluate_parts import (
     keep_scores,
     load_parts,
     tell_of_data,
-    tell_of_model,
     texts_of,
 )
-from engine.jobs.evaluate_report import Report
+from engine.jobs.guard_work import tell_of_model
+from engine.jobs.progress_report import Report
 from engine.jobs.result_lines import ResultLines, decode_lines
 from engine.jobs.worker import Work, WorkFailed
 from engine.models.base import Effort, Model, ModelUnreachable

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -20,24 +19,21 @@ from engine.case_files import CaseFileError, LabelledCase, read_cases
 from engine.cases import Decision, Harm, Status, Verdict
 from engine.evaluation.intervals import f1_interval, wilson
 from engine.events import (
-    Event,
     EventDecodeError,
-    Failed,
     JsonValue,
     VerdictReached,
     from_jsonable,
     to_jsonable,
 )
 from engine.guards.base import Guard
-from engine.guards.build import build_guard
 from engine.guards.many import judge_many
 from engine.jobs.classify import PREDICTIONS, ClassifyParams
+from engine.jobs.guard_work import guard_of, stop_if_unreachable, tell_of_guard
+from engine.jobs.progress_report import Report
 from engine.jobs.result_lines import ResultLines
 from engine.jobs.worker import Work, WorkFailed, sha256_of
 from engine.models.base import ModelError
-from engine.workspace import find_workspace, of_home
-
-REPORT_S = 0.2
+from engine.workspace import of_home
 
 
 async def classify(work: Work) -> Mapping[str, JsonValue]:
@@ -48,22 +44,12 @@ async def classify(work: Work) -> Mapping[str, JsonValue]:
             longer those of an earlier attempt.
     """
     params = ClassifyParams.model_validate(dict(work.params))
-    file = _path(params.file)
+    file = of_home(params.file)
     cases = _read(file)[: params.limit]
-    guard = build_guard(
-        params.guard,
-        workspace=find_workspace(),
-        model_spec=params.model,
-        level=params.level,
-        policy_names=params.policies or None,
-        serial=params.serial,
-        speed=params.speed,
-        prompt_style=params.prompt_style,
-        thresholds=params.thresholds,
-    )
+    guard = guard_of(params)
     try:
         work.made_from("data", str(file), await asyncio.to_thread(sha256_of, file))
-        await _tell_of_guard(work, guard)
+        await tell_of_guard(work, guard)
         predictions = ResultLines(work.folder.path / PREDICTIONS, _made_with(guard))
         known = _read_earlier(predictions.earlier)
         tally = Tally(len(cases))
@@ -103,26 +89,9 @@ def _read(file: Path) -> list[LabelledCase]:
     return cases
 
 
-async def _tell_of_guard(work: Work, guard: Guard) -> None:
-    for policy in guard.policies:
-        work.made_from("policy", policy.name, policy.sha256)
-    if guard.model is not None:
-        kind, _, target = guard.model.partition(":")
-        sha256 = await asyncio.to_thread(_sha256_if_file, _path(target)) if kind == "gguf" else None
-        work.made_from("model", guard.model, sha256)
-
-
 def _made_with(guard: Guard) -> dict[str, JsonValue]:
     policies: dict[str, JsonValue] = {policy.name: policy.sha256 for policy in guard.policies}
     return {"guard": guard.name, "model": guard.model, "policies": policies}
-
-
-def _path(text: str) -> Path:
-    return of_home(text)
-
-
-def _sha256_if_file(path: Path) -> str | None:
-    return sha256_of(path) if path.is_file() else None
 
 
 async def _judge(
@@ -132,57 +101,26 @@ async def _judge(
     predictions: ResultLines,
     tally: Tally,
 ) -> None:
-    report = _Report(work, tally)
+    report = Report(work, tally.done, tally.total, unit="cases", phase="judging")
     numbered = ((number, labelled.case) for number, (_, labelled) in enumerate(left))
     async with aclosing(judge_many(guard, numbered)) as judged:
         async for number, events in judged:
-            _stop_if_unreachable(events, tally)
+            stop_if_unreachable(events, f"{tally.done:,} of {tally.total:,} cases are judged")
             index, labelled = left[number]
             last = events[-1]
             assert isinstance(last, VerdictReached)
             await predictions.keep(_row(index, labelled, last.verdict))
             tally.add(labelled, last.verdict)
-            report.after(last.verdict)
+            report.after(last.verdict.latency_ms, _shares(last.verdict.decision))
             await asyncio.sleep(0)  # a guard that never waits must still be stoppable
     report.now()
 
 
-def _stop_if_unreachable(events: Sequence[Event], tally: Tally) -> None:
-    for event in events:
-        if isinstance(event, Failed) and event.unreachable:
-            raise WorkFailed(
-                event.message,
-                kept=f"{tally.done:,} of {tally.total:,} cases are judged, and kept.",
-                hint=f"{event.hint} Then resume the job.".strip(),
-                unreachable=True,
-            )
-
-
-class _Report:
-    """Tells how far the work is and what it finds, a few times a second."""
-
-    def __init__(self, work: Work, tally: Tally) -> None:
-        self._work = work
-        self._tally = tally
-        self._told = time.monotonic()
-        self._told_at = tally.done
-        self._latencies: list[float] = []
-        work.progress(tally.done, tally.total, "cases", "judging")
-
-    def after(self, verdict: Verdict) -> None:
-        self._latencies.append(verdict.latency_ms)
-        if time.monotonic() - self._told >= REPORT_S:
-            self.now()
-
-    def now(self) -> None:
-        tally, work = self._tally, self._work
-        if self._latencies:
-            work.metric("latency ms", sum(self._latencies) / len(self._latencies), tally.done)
-            work.metric("blocked %", tally.share(Decision.BLOCK), tally.done)
-            work.metric("escalated %", tally.share(Decision.ESCALATE), tally.done)
-        work.progress(tally.done, tally.total, "cases", "judging")
-        self._told = time.monotonic()
-        self._latencies.clear()
+def _shares(decision: Decision) -> dict[str, tuple[int, int]]:
+    return {
+        "blocked": (decision is Decision.BLOCK, 1),
+        "escalated": (decision is Decision.ESCALATE, 1),
+    }
 
 
 class Tally:
@@ -203,10 +141,6 @@ class Tally:
         self._tokens += verdict.usage.prompt_tokens + verdict.usage.completion_tokens
         if labelled.label is not None:
             self._by_label[labelled.label, verdict.decision is Decision.BLOCK] += 1
-
-    def share(self, decision: Decision) -> float:
-        """Return the share of a decision so far, in percent."""
-        return 100 * self._decisions[decision] / self.done if self.done else 0.0
 
     def summary(self) -> dict[str, JsonValue]:
         """Return the figures: in percent, with n and the ends of their 95 % interval.

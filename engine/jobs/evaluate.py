@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from engine.guards.build import GuardKind, Level, PromptStyle, Speed
+from engine.guards.build import GuardKind
+from engine.jobs.guard_params import GuardParams
 from engine.jobs.kind import Kind, Params, cut_name
 from engine.jobs.records import Estimate, JobError
 from engine.workspace import of_home
@@ -26,21 +27,9 @@ GROUPS = ("all", "guardreasoner")
 _OWN_FILE = ".jsonl"
 
 
-class EvaluateParams(Params):
-    """What an ``evaluate`` job takes."""
+class BenchmarkParams(Params):
+    """What is evaluated on."""
 
-    guard: GuardKind | None = Field(
-        None,
-        title="Guard",
-        description="Who judges; left open, the reasoner. Questions (BBQ) a model answers without a guard",
-    )
-    model: str | None = Field(
-        None,
-        title="Model",
-        description="What the gauntlet or GuardReasoner judges by, or what answers questions: ollama:NAME, "
-        "gguf:FILE, hf:NAME",
-        json_schema_extra={"format": "model"},
-    )
     benchmark: str = Field(
         title="Benchmarks",
         description="Names with commas between them, 'guardreasoner' for the paper's, 'all' for what is "
@@ -57,37 +46,27 @@ class EvaluateParams(Params):
         description="Where the benchmarks' files are; default: what 'wizard101 data fetch' has got",
         json_schema_extra={"format": "folder"},
     )
-    level: Level = Field(
-        Level.MEDIUM, title="Level", description="How thoroughly the reasoner looks, or a model thinks"
-    )
-    policies: list[str] = Field(
-        default_factory=list,
-        title="Policies",
-        description="Only these policies; none named: all",
-        json_schema_extra={"one": "policy"},
-    )
-    serial: bool = Field(
-        False, title="Serial", description="One policy after the other, for servers with one slot"
-    )
-    speed: Speed = Field(
-        Speed.FULL,
-        title="Speed",
-        description="Of the gauntlet: full answers; two, one token where that decides; one token only",
-    )
-    prompt_style: PromptStyle = Field(
-        PromptStyle.RAW,
-        title="Prompt style",
-        description="For GuardReasoner models: raw text, or the model's chat template",
-    )
-    thresholds: str | None = Field(
-        None,
-        title="Thresholds",
-        description="The gauntlet's HIGH,LOW: it blocks from the first score, escalates from the second",
-    )
     accept_changed: bool = Field(
         False,
         title="Accept changed",
         description="Take data whose content is not what was published; its figures do not compare",
+    )
+
+
+class EvaluateParams(GuardParams, BenchmarkParams):
+    """What an ``evaluate`` job takes."""
+
+    guard: GuardKind | None = Field(
+        None,
+        title="Guard",
+        description="Who judges; left open, the reasoner. Questions (BBQ) a model answers without a guard",
+    )
+    model: str | None = Field(
+        None,
+        title="Model",
+        description="What the gauntlet or GuardReasoner judges by, or what answers questions: ollama:NAME, "
+        "gguf:FILE, hf:NAME",
+        json_schema_extra={"format": "model"},
     )
 
     @model_validator(mode="before")
@@ -100,15 +79,9 @@ class EvaluateParams(Params):
         return given
 
     @model_validator(mode="after")
-    def _fits_together(self) -> EvaluateParams:
+    def _benchmarks_fit_the_guard(self) -> EvaluateParams:
         if questions := asks_questions(self.benchmark):
             self._fits_questions(questions)
-        elif self.guard is not None:
-            self._fits_guard(self.guard)
-        if self.model:
-            from engine.models.registry import parse_spec
-
-            parse_spec(self.model)
         return self
 
     def _fits_questions(self, questions: str) -> None:
@@ -123,20 +96,6 @@ class EvaluateParams(Params):
         if self.policies or self.thresholds is not None:
             raise ValueError(f"{questions} asks questions, which no policy and no threshold is about")
 
-    def _fits_guard(self, guard: GuardKind) -> None:
-        if guard.needs_model and not self.model:
-            raise ValueError(f"the {guard} guard needs a model")
-        if self.model and not guard.needs_model:
-            raise ValueError(f"the {guard} guard works without a model")
-        if self.policies and guard is GuardKind.GUARDREASONER:
-            raise ValueError("the guardreasoner guard judges by no policies")
-        if self.thresholds is not None:
-            from engine.guards.decision import Thresholds
-
-            if guard is not GuardKind.GAUNTLET:
-                raise ValueError("only the gauntlet guard takes thresholds")
-            Thresholds.parse(self.thresholds)
-
 
 class Evaluate(Kind[EvaluateParams]):
     name: ClassVar[str] = "evaluate"
@@ -147,7 +106,7 @@ class Evaluate(Kind[EvaluateParams]):
 
     def title(self, params: EvaluateParams) -> str:
         of = Path(params.benchmark).name if is_own_file(params.benchmark) else params.benchmark
-        return cut_name(f"{of}: {guard_words(params)}")
+        return cut_name(f"{of}: {params.guard_words}")
 
     def check(self, params: EvaluateParams, cwd: Path) -> None:
         if is_own_file(params.benchmark):
@@ -160,9 +119,7 @@ class Evaluate(Kind[EvaluateParams]):
         choose(params, folder)
 
     def pace_key(self, params: EvaluateParams) -> str:
-        speed = None if params.speed is Speed.FULL else f"speed {params.speed}"
-        by = params.guard or "answers"
-        return " ".join(filter(None, (by, params.model, params.level, speed)))
+        return params.pace_key
 
     def estimate(self, params: EvaluateParams, cwd: Path, pace: Mapping[str, float]) -> Estimate:
         if is_own_file(params.benchmark):
@@ -176,19 +133,6 @@ class Evaluate(Kind[EvaluateParams]):
         if key not in pace:
             return Estimate(f"{cases:,} cases", basis="No earlier run like it to tell the time by.")
         return Estimate(f"{cases:,} cases", cases / pace[key], basis=f"by {pace[key]:.3g} cases a second")
-
-
-def guard_words(params: EvaluateParams) -> str:
-    """Return what a job's name says of its guard."""
-    by = ["answers" if params.guard is None else str(params.guard)]
-    if params.model is not None:
-        kind, colon, target = params.model.partition(":")
-        by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
-    if params.guard is not GuardKind.GUARDREASONER:
-        by.append(str(params.level))
-    if params.speed is not Speed.FULL:
-        by.append(f"speed {params.speed}")
-    return ", ".join(by)
 
 
 def is_own_file(benchmark: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import random
@@ -23,7 +22,7 @@ from engine.evaluation.benchmarks import Benchmark, Content
 from engine.evaluation.items import Item, content_hash
 from engine.events import JsonValue
 from engine.jobs.evaluate import SCORES, EvaluateParams, choose, data_folder, is_own_file
-from engine.jobs.worker import Work, WorkFailed, sha256_of
+from engine.jobs.worker import Work, WorkFailed
 from engine.workspace import of_home
 
 Texts = tuple[str, str | None]
@@ -156,14 +155,6 @@ def tell_of_data(work: Work, parts: Sequence[Part]) -> None:
         work.made_from("data", part.benchmark.name, part.sha256)
         for note in part.notes:
             work.log(f"{part.benchmark.name}: {note}", level="warning")
-
-
-async def tell_of_model(work: Work, spec: str) -> None:
-    """Say what model the work is made from; one in a file is hashed."""
-    kind, _, target = spec.partition(":")
-    file = of_home(target)
-    sha256 = await asyncio.to_thread(sha256_of, file) if kind == "gguf" and file.is_file() else None
-    work.made_from("model", spec, sha256)
 
 
 def hashes_of(parts: Sequence[Part]) -> dict[str, JsonValue]:

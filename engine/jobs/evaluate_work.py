@@ -18,9 +18,8 @@ from engine.cases import Decision
 from engine.evaluation.metrics import is_unparsable
 from engine.evaluation.outcomes import Outcome, outcome_of
 from engine.evaluation.scorecard import Scorecard, averages, gold_label, score_benchmark
-from engine.events import Event, Failed, JsonValue, OutputFinished, VerdictReached, to_jsonable
+from engine.events import Event, JsonValue, OutputFinished, VerdictReached, to_jsonable
 from engine.guards.base import Guard
-from engine.guards.build import build_guard
 from engine.guards.many import judge_many
 from engine.jobs.answer_work import answer_questions
 from engine.jobs.evaluate import PREDICTIONS, EvaluateParams
@@ -35,14 +34,13 @@ from engine.jobs.evaluate_parts import (
     load_parts,
     many_objects,
     tell_of_data,
-    tell_of_model,
     texts_of,
 )
-from engine.jobs.evaluate_report import Report
+from engine.jobs.guard_work import guard_of, stop_if_unreachable, tell_of_guard
+from engine.jobs.progress_report import Report
 from engine.jobs.result_lines import ResultLines, decode_lines
-from engine.jobs.worker import Work, WorkFailed
+from engine.jobs.worker import Work
 from engine.models.base import ModelError
-from engine.workspace import find_workspace
 
 
 async def evaluate(work: Work) -> Mapping[str, JsonValue]:
@@ -83,35 +81,6 @@ async def evaluate(work: Work) -> Mapping[str, JsonValue]:
     return _summary(scorecards, judged)
 
 
-def guard_of(params: EvaluateParams) -> Guard:
-    """Return the guard that a job is about.
-
-    Raises:
-        ValueError: if it has none, as where a model answers questions.
-    """
-    if params.guard is None:
-        raise ValueError("no guard has a part in this job")
-    return build_guard(
-        params.guard,
-        workspace=find_workspace(),
-        model_spec=params.model,
-        level=params.level,
-        policy_names=params.policies or None,
-        serial=params.serial,
-        speed=params.speed,
-        prompt_style=params.prompt_style,
-        thresholds=params.thresholds,
-    )
-
-
-async def tell_of_guard(work: Work, guard: Guard) -> None:
-    """Say what policies and what model the work is made from."""
-    for policy in guard.policies:
-        work.made_from("policy", policy.name, policy.sha256)
-    if guard.model is not None:
-        await tell_of_model(work, guard.model)
-
-
 def _made_with(parts: Sequence[Part], guard: Guard) -> dict[str, JsonValue]:
     policies: dict[str, JsonValue] = {policy.name: policy.sha256 for policy in guard.policies}
     return {"guard": guard.name, "model": guard.model, "policies": policies, "data": hashes_of(parts)}
@@ -143,22 +112,6 @@ async def _judge(
             report.after(outcome.latency_ms, _shares(todo, parts, outcome))
             await asyncio.sleep(0)  # a guard that never waits must still be stoppable
     report.now()
-
-
-def stop_if_unreachable(events: Sequence[Event], so_far: str) -> None:
-    """End the work where a back end could not be reached: the case has not been judged.
-
-    Raises:
-        WorkFailed: then.
-    """
-    for event in events:
-        if isinstance(event, Failed) and event.unreachable:
-            raise WorkFailed(
-                event.message,
-                kept=f"{so_far}, and kept.",
-                hint=f"{event.hint} Then resume the job.".strip(),
-                unreachable=True,
-            )
 
 
 def _shares(todo: Todo, parts: Sequence[Part], outcome: Outcome) -> dict[str, tuple[int, int]]:

@@ -15,7 +15,6 @@ from engine.jobs.evaluate import (
     EvaluateParams,
     choose,
     data_folder,
-    guard_words,
     is_own_file,
 )
 from engine.jobs.kind import Kind, cut_name
@@ -70,7 +69,7 @@ class Harden(Kind[HardenParams]):
 
     def title(self, params: HardenParams) -> str:
         source = params.benchmark or (Path(params.cases).name if params.cases else "policy cases")
-        return cut_name(f"{source} under attack: {guard_words(params)}")
+        return cut_name(f"{source} under attack: {params.guard_words}")
 
     def check(self, params: HardenParams, cwd: Path) -> None:
         if params.cases is not None:
@@ -80,7 +79,7 @@ class Harden(Kind[HardenParams]):
             Evaluate().check(params, cwd)
 
     def pace_key(self, params: HardenParams) -> str:
-        return Evaluate().pace_key(params)
+        return params.pace_key
 
     def estimate(self, params: HardenParams, cwd: Path, pace: Mapping[str, float]) -> Estimate:
         cases = sum(min(size, params.limit or size) for size in _sizes(params, cwd))

@@ -41,7 +41,7 @@ from engine.guards.build import GuardKind
 from engine.guards.many import judge_many
 from engine.jobs.evaluate import PREDICTIONS
 from engine.jobs.evaluate_parts import load_parts, tell_of_data
-from engine.jobs.evaluate_work import guard_of, stop_if_unreachable, tell_of_guard
+from engine.jobs.guard_work import guard_of, stop_if_unreachable, tell_of_guard
 from engine.jobs.harden import ROBUSTNESS, HardenParams, policy_case_files
 from engine.jobs.result_lines import ResultLines, decode_lines
 from engine.jobs.worker import Work, WorkFailed, sha256_of

@@ -23,7 +23,11 @@ _PROGRAM = Path(__file__).resolve().parents[2]
 
 
 class Params(BaseModel):
-    """What a kind takes. Fields have a title and a description, for people."""
+    """What a kind takes. Fields have a title and a description, for people.
+
+    ``json_schema_extra`` may say how to ask for one: its ``format`` (file, folder, command, model), ``one``,
+    the word for one of a list, and whether it is the ``argument`` of the kind's command.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

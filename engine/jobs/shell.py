@@ -26,7 +26,7 @@ class ShellParams(Params):
         title="Command",
         description="The program and its arguments; for pipes and variables: sh -c '...'",
         min_length=1,
-        json_schema_extra={"format": "command"},
+        json_schema_extra={"format": "command", "argument": True},
     )
 
 

@@ -1,4 +1,4 @@
-"""How an evaluation tells, a few times a second, how far it is and what it finds."""
+"""How work tells, a few times a second, how far it is and what it finds."""
 
 from __future__ import annotations
 
