@@ -15,7 +15,6 @@ import typer
 from app.cli.exits import Exit, say, usage_error
 from app.cli.options import JsonOption
 from engine.cases import Task
-from engine.evaluation.items import Form
 from engine.evaluation.predictions import Prediction, PredictionFileError, read_predictions
 from engine.evaluation.scoring import (
     MismatchedRuns,
@@ -80,6 +79,7 @@ def score(
     as Parrish et al. (2022) define it, in ambiguous and in disambiguated contexts.
     """
     from app.cli.score_tables import comparison_lines, score_lines
+    from engine.evaluation.items import Form
 
     scored_benchmark = _benchmark(benchmark)
     if scored_benchmark.form is Form.CHOICE:

@@ -15,7 +15,7 @@ def wizard(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``python -m app`` with the repository's policies and a database in ``cwd``."""
     variables = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
         "PYTHONPATH": str(REPOSITORY),
         "WIZARD_DB": str(cwd / "wizard.db"),
         "WIZARD_POLICIES": str(REPOSITORY / "policies"),

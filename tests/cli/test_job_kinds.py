@@ -25,7 +25,9 @@ class Method(StrEnum):
 
 
 class TrialParams(Params):
-    data_file: str = Field(title="Data", description="What to read", json_schema_extra={"format": "file"})
+    data_file: str = Field(
+        title="Data", description="What to read", json_schema_extra={"format": "file", "argument": True}
+    )
     steps: int = Field(title="Steps", description="How many", ge=1)
     rate: float | None = Field(None, title="Rate", description="How fast")
     method: Method = Field(Method.PLAIN, title="Method", description="How")
