@@ -12,8 +12,9 @@ threads:
 - interactive: a simulated server of 2,000 prefill and 60 decode tokens a second, prefixes warm, six lanes
   at once, a thought of 60 tokens before each verdict
 
-``--back-end`` may be given twice. ``--simulated`` leaves out what needs a model. Exits with 1 if a gate is
-missed.
+The gates on times are those of ``gguf``, exact, which runs by default. ``hf`` has to write the same tokens; its
+times are told. ``--back-end`` may be given twice. ``--simulated`` leaves out what needs a model. Exits with 1
+if a gate is missed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from engine.policies.load import Policy, load_policies
 from tests.servers.slot_server import Pace, SlotServer
 
 BATCH_GATE, ONE_TOKEN_GATE, SAVED_GATE, INTERACTIVE_GATE = 3.5, 12.0, 0.8, 3.5
+GATED = "gguf"
 MAX_TOKENS = 8
 THOUGHT = 60
 PACE = Pace(prefill=2000, decode=60)
@@ -90,7 +92,7 @@ def main() -> int:
     cases = cases[: options.contents]
     if not options.simulated:
         path = options.model or fetched()
-        for back_end in options.back_end or ("gguf", "hf"):
+        for back_end in options.back_end or ("gguf",):
             its = options.hf_model or path if back_end == "hf" else path
             asyncio.run(real_model(back_end, its, options.threads, policies, cases, gates))
     return int(gates.missed > 0)
@@ -141,16 +143,20 @@ async def real_model(
     finally:
         await model.aclose()
     print(f"  reading the prefixes once: {warming:.1f} s")
-    ratio = baseline / took
-    gates.check(f"  batch: {took:.1f} s, {ratio:.1f} times", ratio >= BATCH_GATE, f"{BATCH_GATE:g}")
+    timed(f"batch: {took:.1f} s", baseline / took, BATCH_GATE, back_end, gates)
     other = sum(written[key] != expected[key] for key in expected)
     gates.check(f"  answers with other tokens: {other} of {len(expected)}", other == 0, "none")
-    ratio = baseline / one_token
-    gates.check(
-        f"  one token: {one_token:.1f} s, {ratio:.1f} times", ratio >= ONE_TOKEN_GATE, f"{ONE_TOKEN_GATE:g}"
-    )
+    timed(f"one token: {one_token:.1f} s", baseline / one_token, ONE_TOKEN_GATE, back_end, gates)
     other = sum(tokens[key] != expected[key][:1] for key in expected)
     gates.check(f"  other first tokens: {other} of {len(expected)}", other == 0, "none")
+
+
+def timed(what: str, ratio: float, gate: float, back_end: str, gates: Gates) -> None:
+    said = f"  {what}, {ratio:.1f} times"
+    if back_end == GATED:
+        gates.check(said, ratio >= gate, f"{gate:g}")
+    else:
+        print(said, flush=True)
 
 
 def opened(back_end: str, path: Path, threads: int, *, keep_prefixes: bool) -> Model:
