@@ -50,6 +50,7 @@ def data(
         "HF_TOKEN": "",
         **env,
     }
+    variables["HF_HUB_CACHE"] = str(Path(variables["HF_HOME"]) / "hub")
     return wizard("data", *arguments, cwd=cwd, env=variables, timeout=120)
 
 
