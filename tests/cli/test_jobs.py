@@ -455,7 +455,10 @@ def test_an_estimate_queues_nothing(desk: Desk) -> None:
     ("arguments", "said"),
     [
         (("add",), "shell"),
-        (("add", "dream"), "There is no kind of job called 'dream'. There are: classify, evaluate, harden, shell."),
+        (
+            ("add", "dream"),
+            "There is no kind of job called 'dream'. There are: classify, evaluate, harden, shell.",
+        ),
         (("add", "shell"), "command: is missing"),
         (("add", "shell", "no-such-program-anywhere"), "no program"),
         (("add", "shell", "--set", "command"), "NAME=VALUE"),
