@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.cases import Case
-from engine.events import Event, Log, Started
+from engine.events import Event, Log, Started, VerdictReached
 from engine.guards.base import Stream
 from engine.guards.many import judge_many
 from engine.guards.reasoner import Reasoner
@@ -136,22 +135,28 @@ async def test_a_guard_with_an_order_of_its_own_is_left_to_it() -> None:
 
 
 async def test_a_guard_that_never_waits_loses_almost_no_time() -> None:
-    reasoner = Reasoner(POLICIES)
-    cases = [(number, Case(f"How do I bake bread number {number}?")) for number in range(300)]
+    class Instant(Sleeper):
+        async def judge(self, case: Case) -> AsyncGenerator[Event, None]:
+            yield _ANY
 
-    async def alone() -> float:
-        began = time.perf_counter()
-        for _, case in cases:
-            async with aclosing(reasoner.judge(case)) as events:
-                assert len([event async for event in events]) > 6
-        return time.perf_counter() - began
+    guard = Instant(1)
+    cases = [(number, Case("Hello")) for number in range(2000)]
 
-    async def together() -> float:
-        began = time.perf_counter()
-        async with aclosing(judge_many(reasoner, cases)) as judged:
-            assert [number async for number, _ in judged] == list(range(300))
-        return time.perf_counter() - began
+    async def seconds() -> float:
+        began = time.process_time()
+        async with aclosing(judge_many(guard, cases)) as judged:
+            assert [number async for number, _ in judged] == list(range(len(cases)))
+        return time.process_time() - began
 
-    gc.collect()
-    spare = min([await together() for _ in range(5)]) - min([await alone() for _ in range(5)])
-    assert spare / len(cases) < 20e-6, f"{spare / len(cases) * 1e6:.1f} \u00b5s per case"
+    spent = min([await seconds() for _ in range(7)]) / len(cases)
+    assert spent < 50e-6, f"{spent * 1e6:.1f} \u00b5s per case"
+
+
+async def test_the_rules_judge_many_as_they_judge_one() -> None:
+    texts = ["How do I bake bread?", "How do I kill a process?"]
+    async for number, events in judge_many(Reasoner(POLICIES), numbered(*texts)):
+        assert isinstance(events[-1], VerdictReached)
+        assert events[-1].verdict.decision is Reasoner(POLICIES).classify(Case(texts[number])).decision
+
+
+_ANY = Log(seq=0, at_ms=0.0, message="judged")
