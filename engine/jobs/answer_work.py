@@ -21,13 +21,14 @@ from engine.evaluation.questions import INSTRUCTION, Reply, ask
 from engine.events import JsonValue
 from engine.jobs.evaluate import PREDICTIONS, EvaluateParams
 from engine.jobs.evaluate_parts import (
+    DistinctCase,
     Part,
     Texts,
-    Todo,
     cases_of,
     hashes_of,
     items_told,
     keep_scores,
+    left_of,
     load_parts,
     tell_of_data,
     texts_of,
@@ -106,21 +107,21 @@ async def _ask(
     model: Model,
     effort: Effort,
     parts: Sequence[Part],
-    questions: Mapping[Texts, Todo],
+    questions: Mapping[Texts, DistinctCase],
     answered: dict[Texts, Answered],
     lines: ResultLines,
 ) -> None:
-    left = [todo for texts, todo in questions.items() if texts not in answered]
+    left = left_of(questions, answered)
     report = Report(work, len(answered), len(questions), unit="questions", phase="asking")
-    numbered = ((number, todo.case) for number, todo in enumerate(left))
+    numbered = ((number, distinct.case) for number, distinct in enumerate(left))
     try:
         async with aclosing(side_by_side(partial(_reply, model, effort), numbered, model.slots)) as replies:
             async for number, reply in replies:
-                todo = left[number]
-                kept = _answered(todo.case, reply)
-                await lines.keep(_row(todo, parts, kept, reply))
-                answered[texts_of(todo.case)] = kept
-                report.after(kept.latency_ms, _shares(todo, kept))
+                distinct = left[number]
+                kept = _answered(distinct.case, reply)
+                await lines.keep(_row(distinct, parts, kept, reply))
+                answered[texts_of(distinct.case)] = kept
+                report.after(kept.latency_ms, _shares(distinct, kept))
     except ModelUnreachable as error:
         raise WorkFailed(
             str(error),
@@ -135,8 +136,8 @@ async def _reply(model: Model, effort: Effort, case: Case) -> Reply:
     return await ask(model, case.prompt, effort=effort)
 
 
-def _shares(todo: Todo, kept: Answered) -> dict[str, tuple[int, int]]:
-    golds = [item.gold for _, item in todo.items if isinstance(item.gold, Choice)]
+def _shares(distinct: DistinctCase, kept: Answered) -> dict[str, tuple[int, int]]:
+    golds = [item.gold for _, item in distinct.items if isinstance(item.gold, Choice)]
     return {
         "wrong": (sum(kept.place != gold.right for gold in golds), len(golds)),
         "unparsable": ((kept.place is None) * len(golds), len(golds)),
@@ -154,11 +155,11 @@ def _answered(case: Case, reply: Reply) -> Answered:
     )
 
 
-def _row(todo: Todo, parts: Sequence[Part], kept: Answered, reply: Reply) -> dict[str, Any]:
+def _row(distinct: DistinctCase, parts: Sequence[Part], kept: Answered, reply: Reply) -> dict[str, Any]:
     return {
-        "case": todo.case.key,
+        "case": distinct.case.key,
         **msgspec.to_builtins(kept),
-        "items": items_told(todo, parts),
+        "items": items_told(distinct, parts),
         "output": reply.output,
         "reasoning": reply.reasoning,
         "problem": reply.problem,

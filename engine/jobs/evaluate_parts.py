@@ -6,7 +6,7 @@ import gc
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +40,8 @@ class Part:
 
 
 @dataclass(slots=True)
-class Todo:
-    """One distinct case, and the items that it is, as (place of the part, item)."""
+class DistinctCase:
+    """A case that is judged once, and all the items that it is, as (place of the part, item)."""
 
     case: Case
     items: list[tuple[int, Item]] = field(default_factory=list)
@@ -133,16 +133,16 @@ def texts_of(case: Case) -> Texts:
     return case.prompt, case.response
 
 
-def cases_of(parts: Sequence[Part]) -> dict[Texts, Todo]:
+def cases_of(parts: Sequence[Part]) -> dict[Texts, DistinctCase]:
     """Return the distinct cases of all parts, in their order."""
-    cases: dict[Texts, Todo] = {}
+    cases: dict[Texts, DistinctCase] = {}
     for place, part in enumerate(parts):
         for item in part.items:
             texts = item.case.prompt, item.case.response
-            todo = cases.get(texts)
-            if todo is None:
-                todo = cases[texts] = Todo(item.case)
-            todo.items.append((place, item))
+            distinct = cases.get(texts)
+            if distinct is None:
+                distinct = cases[texts] = DistinctCase(item.case)
+            distinct.items.append((place, item))
     return cases
 
 
@@ -162,7 +162,12 @@ def hashes_of(parts: Sequence[Part]) -> dict[str, JsonValue]:
     return {part.benchmark.name: part.sha256 for part in parts}
 
 
-def items_told(todo: Todo, parts: Sequence[Part]) -> list[dict[str, Any]]:
+def left_of(cases: Mapping[Texts, DistinctCase], done: Container[Texts]) -> list[DistinctCase]:
+    """Return the cases that have no result yet, in their order."""
+    return [distinct for texts, distinct in cases.items() if texts not in done]
+
+
+def items_told(distinct: DistinctCase, parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Return the items that a case is, as they are kept with its result."""
     return [
         {
@@ -171,7 +176,7 @@ def items_told(todo: Todo, parts: Sequence[Part]) -> list[dict[str, Any]]:
             "gold": msgspec.to_builtins(item.gold),
             "category": item.category,
         }
-        for place, item in todo.items
+        for place, item in distinct.items
     ]
 
 

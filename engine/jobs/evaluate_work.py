@@ -24,13 +24,14 @@ from engine.guards.many import judge_many
 from engine.jobs.answer_work import answer_questions
 from engine.jobs.evaluate import PREDICTIONS, EvaluateParams
 from engine.jobs.evaluate_parts import (
+    DistinctCase,
     Part,
     Texts,
-    Todo,
     cases_of,
     hashes_of,
     items_told,
     keep_scores,
+    left_of,
     load_parts,
     many_objects,
     tell_of_data,
@@ -93,35 +94,35 @@ async def _judge(
     work: Work,
     guard: Guard,
     parts: Sequence[Part],
-    cases: Mapping[Texts, Todo],
+    cases: Mapping[Texts, DistinctCase],
     judged: dict[Texts, Outcome],
     lines: ResultLines,
 ) -> None:
-    left = [todo for texts, todo in cases.items() if texts not in judged]
+    left = left_of(cases, judged)
     report = Report(work, len(judged), len(cases), unit="cases", phase="judging")
-    numbered = ((number, todo.case) for number, todo in enumerate(left))
+    numbered = ((number, distinct.case) for number, distinct in enumerate(left))
     async with aclosing(judge_many(guard, numbered)) as judgements:
         async for number, events in judgements:
             stop_if_unreachable(events, f"{len(judged):,} of {len(cases):,} cases are judged")
-            todo = left[number]
+            distinct = left[number]
             verdict = events[-1]
             assert isinstance(verdict, VerdictReached)
-            outcome = outcome_of(verdict.verdict, has_response=todo.case.response is not None)
-            await lines.keep(_row(todo, parts, outcome, events))
-            judged[texts_of(todo.case)] = outcome
-            report.after(outcome.latency_ms, _shares(todo, parts, outcome))
+            outcome = outcome_of(verdict.verdict, has_response=distinct.case.response is not None)
+            await lines.keep(_row(distinct, parts, outcome, events))
+            judged[texts_of(distinct.case)] = outcome
+            report.after(outcome.latency_ms, _shares(distinct, parts, outcome))
             await asyncio.sleep(0)  # a guard that never waits must still be stoppable
     report.now()
 
 
-def _shares(todo: Todo, parts: Sequence[Part], outcome: Outcome) -> dict[str, tuple[int, int]]:
+def _shares(distinct: DistinctCase, parts: Sequence[Part], outcome: Outcome) -> dict[str, tuple[int, int]]:
     wrong = unparsable = 0
-    for place, item in todo.items:
+    for place, item in distinct.items:
         task = parts[place].benchmark.task
         label = None if task is None else outcome.labels.get(task)
         unparsable += is_unparsable(label)
         wrong += label != gold_label(item.gold)
-    items = len(todo.items)
+    items = len(distinct.items)
     escalated = outcome.decision is Decision.ESCALATE
     return {"wrong": (wrong, items), "unparsable": (unparsable, items), "escalated": (escalated, 1)}
 
@@ -136,22 +137,24 @@ class Kept(Outcome, frozen=True, kw_only=True):
     response: str | None
 
 
-def _row(todo: Todo, parts: Sequence[Part], outcome: Outcome, events: Sequence[Event]) -> dict[str, Any]:
+def _row(
+    distinct: DistinctCase, parts: Sequence[Part], outcome: Outcome, events: Sequence[Event]
+) -> dict[str, Any]:
     verdict = events[-1]
     assert isinstance(verdict, VerdictReached)
     output = next((event.text for event in events if isinstance(event, OutputFinished)), None)
     return {
-        "case": todo.case.key,
+        "case": distinct.case.key,
         **msgspec.to_builtins(outcome),
-        "items": items_told(todo, parts),
-        "prompt": todo.case.prompt,
-        "response": todo.case.response,
+        "items": items_told(distinct, parts),
+        "prompt": distinct.case.prompt,
+        "response": distinct.case.response,
         "output": output,
         "verdict": to_jsonable(verdict.verdict),
     }
 
 
-def _read_earlier(lines: memoryview, cases: Mapping[Texts, Todo]) -> dict[Texts, Outcome]:
+def _read_earlier(lines: memoryview, cases: Mapping[Texts, DistinctCase]) -> dict[Texts, Outcome]:
     """Return the outcomes that an earlier attempt has left, by their case."""
     judged: dict[Texts, Outcome] = {}
     for kept in decode_lines(lines, Kept):

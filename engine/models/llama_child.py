@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import sys
 import threading
 from typing import Any, BinaryIO, NoReturn
+
+from engine.models.child_pipes import take_pipes
 
 SILENT = -1
 """llama.cpp's verbosity at which it prints not even errors."""
@@ -117,11 +118,7 @@ def _modest_threads() -> int | None:
 
 
 def main() -> NoReturn:
-    replies = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    Child(sys.stdin.buffer, replies).serve()
+    Child(*take_pipes()).serve()
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import queue
-import sys
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from engine.models.base import ModelError, ModelUnreachable
+from engine.models.child_pipes import take_pipes
 
 if TYPE_CHECKING:
     from engine.models.hf.decoding import Decoder, Piece, Request
@@ -199,11 +199,7 @@ def _spelled(loaded: Loaded, choice: Choice) -> dict[str, Any]:
 def main() -> NoReturn:
     # Threads that wait by spinning take several times as long where anything else runs on their cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    replies = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    Child(sys.stdin.buffer, replies).serve()
+    Child(*take_pipes()).serve()
 
 
 if __name__ == "__main__":
