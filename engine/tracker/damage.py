@@ -67,8 +67,19 @@ def is_suspected(path: Path) -> bool:
     return _suspicion(path).exists() or _is_cut_short(path)
 
 
-def settle(path: Path) -> None:
-    """Look at the whole database, and move it aside if it is damaged.
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Keep the file where it is while it is opened: `settle` waits. Many may be opening it at once.
+
+    SQLite names the log after the file, so a file that is renamed while another process opens it leaves
+    that process with the wrong log. A folder that is not there, or cannot be read, is not locked.
+    """
+    with _folder_lock(path, fcntl.LOCK_SH):
+        yield
+
+
+def settle(path: Path) -> bool:
+    """Look at the whole database, and move it aside if it is damaged and ours; return False if not ours.
 
     Several processes may come here at once. They look one after the other, so that the new database of
     the first is not moved away by the next. Slow for a large one: only done where damage was met.
@@ -77,10 +88,13 @@ def settle(path: Path) -> None:
         OSError: if it cannot be moved.
         sqlite3.Error: if it cannot be read for another reason than damage.
     """
-    with _turn(_suspicion(path)):
+    with _folder_lock(path, fcntl.LOCK_EX):
         if path.exists() and not _is_whole(path):
+            if not is_ours(path):
+                return False
             _rename(_real(path), _aside(_real(path)))
-        _suspicion(path).unlink()
+        _suspicion(path).unlink(missing_ok=True)
+    return True
 
 
 def damaged_files(path: Path) -> list[Path]:
@@ -151,12 +165,20 @@ def salvaging(path: Path) -> Iterator[None]:
         OSError: if no file can be made beside the database.
     """
     path = _real(path)
-    lock = path.with_name(f"{path.name}.salvaging")
-    with _turn(lock):
+    lock_path = path.with_name(f"{path.name}.salvaging")
+    while True:
+        lock = os.open(lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            yield
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.fstat(lock).st_nlink:
+                continue  # whoever had it before has removed it
+            try:
+                yield
+            finally:
+                lock_path.unlink()
+            return
         finally:
-            lock.unlink()
+            os.close(lock)
 
 
 def _real(path: Path) -> Path:
@@ -169,17 +191,18 @@ def _suspicion(path: Path) -> Path:
 
 
 @contextmanager
-def _turn(lock_path: Path) -> Iterator[None]:
-    """Hold the lock of a file that whoever has it may remove."""
-    while True:
-        lock = os.open(lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if os.fstat(lock).st_nlink:
-                yield
-                return
-        finally:
-            os.close(lock)
+def _folder_lock(path: Path, kind: int) -> Iterator[None]:
+    """Hold a lock on the folder of a database: one on the file itself would undo SQLite's when it ends."""
+    try:
+        folder = os.open(_real(path).parent, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        fcntl.flock(folder, kind)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _is_cut_short(path: Path) -> bool:

@@ -36,8 +36,6 @@ HEAD = "0002"
 BUSY_TIMEOUT_S = 30.0
 """How long a transaction waits for another process's to end."""
 
-_ROUNDS = 5
-
 _FRESH = ""
 
 _RUNS_SINCE = "0002"
@@ -133,7 +131,7 @@ def _open(path: Path) -> _Opened:
     Raises:
         TrackerError: if the file cannot be opened, created or migrated, or is not a tracker's.
     """
-    with explained(path):
+    with explained(path), damage.opening(path):
         suspected = damage.is_suspected(path) and damage.is_ours(path)
     if suspected:
         _settle(path)
@@ -144,26 +142,18 @@ def _open(path: Path) -> _Opened:
 
 
 def _open_or_begin_anew(path: Path) -> _Opened:
-    """Open the database, moving a damaged one aside.
-
-    While others do the same, what looks damaged may be the new main file beside a log of the old one: so
-    this is tried more than once.
-    """
-    for _ in range(_ROUNDS):
-        try:
-            return _open_whole(path)
-        except Damaged:
-            with explained(path):
-                if not damage.is_ours(path):
-                    raise
-            _settle(path)
-    return _open_whole(path)
+    try:
+        return _open_file(path)
+    except Damaged:
+        if not _settle(path):
+            raise
+    return _open_file(path)
 
 
-def _settle(path: Path) -> None:
+def _settle(path: Path) -> bool:
     try:
         with explained(path):
-            damage.settle(path)
+            return damage.settle(path)
     except TrackerError as error:
         raise Damaged(
             f"{path} seems to be damaged, and cannot be looked at or moved aside. {error.message}",
@@ -182,25 +172,10 @@ def _renew_search(engine: Engine, path: Path) -> None:
         connection.exec_driver_sql("INSERT INTO probe_search(probe_search) VALUES ('rebuild')")
 
 
-def _open_whole(path: Path) -> _Opened:
-    while True:
-        with explained(path):
-            _create_file(path)
+def _open_file(path: Path) -> _Opened:
+    with explained(path), damage.opening(path):
+        _create_file(path)
         file = _identity(path)
-        try:
-            opened = _open_file(path, file)
-        except TrackerError:
-            if _identity(path) == file:
-                raise
-        else:
-            if _identity(path) == file:
-                return opened
-            opened.engine.dispose()
-        # It was moved aside meanwhile, and SQLite may have met the log of the new one beside the old.
-
-
-def _open_file(path: Path, file: tuple[int, int] | None) -> _Opened:
-    with explained(path):
         with closing(_connect(path)) as connection:
             revision = _stored_revision(connection, path)
             read_only = _newer(revision, path)

@@ -276,10 +276,25 @@ def test_many_who_meet_damage_move_it_aside_once_and_lose_nothing(tmp_path: Path
     path = filled(tmp_path / "wizard.db")
     overwrite_at(100, 3900)(path)
     commands = [[sys.executable, "-c", OPENS_AND_SAVES, str(path), f"from {number}"] for number in range(6)]
-    assert [code for code, _ in run_together(commands)] == [0] * 6
+    ended = run_together(commands)
+    assert [code for code, _ in ended] == [0] * 6, ended
     assert len(damage.damaged_files(path)) == 1
     with open_tracker(path) as tracker:
         assert {probe.excerpt for probe in tracker.probes()} == {f"from {number}" for number in range(6)}
+
+
+def test_a_damaged_one_is_not_moved_while_another_opens_it(tmp_path: Path) -> None:
+    path = filled(tmp_path / "wizard.db")
+    overwrite_at(100, 3900)(path)
+    mover = threading.Thread(target=damage.settle, args=[path])
+    with damage.opening(path):
+        mover.start()
+        mover.join(0.2)
+        assert mover.is_alive()
+        assert not damage.damaged_files(path)
+    mover.join(10)
+    assert len(damage.damaged_files(path)) == 1
+    assert not path.exists()
 
 
 def test_who_has_the_old_one_open_is_told_and_does_not_harm_the_new_one(tmp_path: Path) -> None:
