@@ -23,8 +23,9 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
 
 import platformdirs
@@ -44,6 +45,7 @@ from tests.servers.slot_server import Pace, SlotServer
 BATCH_GATE, ONE_TOKEN_GATE, SAVED_GATE, INTERACTIVE_GATE = 3.5, 12.0, 0.8, 3.5
 GATED = "gguf"
 MAX_TOKENS = 8
+BLOCK = 5
 THOUGHT = 60
 FAILED = (Status.TIMEOUT, Status.ERROR)
 PACE = Pace(prefill=2000, decode=60)
@@ -116,40 +118,50 @@ async def real_model(
     cases: Sequence[Case],
     gates: Gates,
 ) -> None:
-    """Time the serial loop, the batch and one token; compare the tokens of the first two."""
+    """Time the serial loop, the batch and one token; compare the tokens of the first two.
+
+    They take turns after every `BLOCK` contents, so that a machine that slows down slows all of them.
+    """
     print(f"{back_end}: {len(cases)} contents, {len(policies)} policies, {threads} threads", flush=True)
     plain = opened(back_end, path, threads, keep_prefixes=False)
+    model = opened(back_end, path, threads, keep_prefixes=True)
+    expected, written, tokens = Written(), Written(), Written()
+    baseline = took = one_token = 0.0
     try:
-        await Gauntlet(plain, policies[:1]).warm()  # the model is loaded before the clock runs
+        await Gauntlet(plain, policies[:1]).warm()  # the models are loaded before the clock runs
+        await Gauntlet(model, policies[:1]).warm()
         serial_loop = Gauntlet(plain, policies, serial=True, max_tokens=MAX_TOKENS)
+        batch = Gauntlet(model, policies, max_tokens=MAX_TOKENS)
         began = time.perf_counter()
-        expected = await one_by_one(serial_loop, cases)
-        baseline = time.perf_counter() - began
+        await batch.warm()
+        print(f"  reading the prefixes once: {time.perf_counter() - began:.1f} s", flush=True)
+        for block in batched(enumerate(cases), BLOCK):
+            began = time.perf_counter()
+            expected |= await one_by_one(serial_loop, block)
+            after_serial = time.perf_counter()
+            written |= await all_at_once(batch, block)
+            after_batch = time.perf_counter()
+            tokens |= await all_at_once(Gauntlet(model, policies, speed=Speed.ONE), block)
+            baseline += after_serial - began
+            took += after_batch - after_serial
+            one_token += time.perf_counter() - after_batch
     finally:
         await plain.aclose()
-    print(f"  serial loop: {baseline:.1f} s", flush=True)
-
-    model = opened(back_end, path, threads, keep_prefixes=True)
-    try:
-        began = time.perf_counter()
-        batch = Gauntlet(model, policies, max_tokens=MAX_TOKENS)
-        await batch.warm()
-        warming = time.perf_counter() - began
-        began = time.perf_counter()
-        written = await all_at_once(batch, cases)
-        took = time.perf_counter() - began
-        began = time.perf_counter()
-        tokens = await all_at_once(Gauntlet(model, policies, speed=Speed.ONE), cases)
-        one_token = time.perf_counter() - began
-    finally:
         await model.aclose()
-    print(f"  reading the prefixes once: {warming:.1f} s")
+    print(f"  serial loop: {baseline:.1f} s", flush=True)
     timed(f"batch: {took:.1f} s", baseline / took, BATCH_GATE, back_end, gates)
     other = sum(written[key] != expected[key] for key in expected)
     gates.check(f"  answers with other tokens: {other} of {len(expected)}", other == 0, "none")
     timed(f"one token: {one_token:.1f} s", baseline / one_token, ONE_TOKEN_GATE, back_end, gates)
     other = sum(tokens[key] != expected[key][:1] for key in expected)
     gates.check(f"  other first tokens: {other} of {len(expected)}", other == 0, "none")
+
+
+def batched(cases: Iterable[tuple[int, Case]], size: int) -> Iterator[list[tuple[int, Case]]]:
+    """Cut into lists of ``size``; itertools has this from Python 3.12 on."""
+    rest = iter(cases)
+    while block := list(islice(rest, size)):
+        yield block
 
 
 def timed(what: str, ratio: float, gate: float, back_end: str, gates: Gates) -> None:
@@ -176,10 +188,10 @@ def opened(back_end: str, path: Path, threads: int, *, keep_prefixes: bool) -> M
 async def policy_by_policy(policies: Sequence[Policy], cases: Sequence[Case], gates: Gates) -> None:
     """Count what a server with one slot reads, with the cases in either order."""
     with SlotServer(slots=1) as server:
-        await one_by_one(Gauntlet(client(server), policies), cases)
+        await one_by_one(Gauntlet(client(server), policies), enumerate(cases))
         by_case = server.read
     with SlotServer(slots=1) as server:
-        await all_at_once(Gauntlet(client(server), policies), cases)
+        await all_at_once(Gauntlet(client(server), policies), enumerate(cases))
         by_policy = server.read
     saved = 1 - by_policy / by_case
     gates.check(
@@ -193,13 +205,13 @@ async def interactive(policies: Sequence[Policy], cases: Sequence[Case], gates: 
     """Judge case by case, as a person does who waits for each verdict."""
     with SlotServer(slots=1, pace=PACE, thought=THOUGHT, keep_prefixes=False) as server:
         began = time.perf_counter()
-        await one_by_one(Gauntlet(client(server), policies, serial=True), cases)
+        await one_by_one(Gauntlet(client(server), policies, serial=True), enumerate(cases))
         baseline = (time.perf_counter() - began) / len(cases)
     with SlotServer(slots=len(policies), pace=PACE, thought=THOUGHT) as server:
         gauntlet = Gauntlet(client(server), policies)
         await gauntlet.warm()
         began = time.perf_counter()
-        await one_by_one(gauntlet, cases)
+        await one_by_one(gauntlet, enumerate(cases))
         took = (time.perf_counter() - began) / len(cases)
     ratio = baseline / took
     gates.check(
@@ -216,17 +228,17 @@ def client(server: SlotServer) -> OllamaModel:
 # --- judging -----------------------------------------------------------------------------------------
 
 
-async def one_by_one(gauntlet: Gauntlet, cases: Iterable[Case]) -> Written:
-    written: Written = {}
-    for number, case in enumerate(cases):
+async def one_by_one(gauntlet: Gauntlet, cases: Iterable[tuple[int, Case]]) -> Written:
+    written = Written()
+    for number, case in cases:
         async with aclosing(gauntlet.judge(case)) as events:
             written |= answers(number, [event async for event in events])
     return written
 
 
-async def all_at_once(gauntlet: Gauntlet, cases: Iterable[Case]) -> Written:
-    written: Written = {}
-    async with aclosing(judge_many(gauntlet, enumerate(cases))) as judged:
+async def all_at_once(gauntlet: Gauntlet, cases: Iterable[tuple[int, Case]]) -> Written:
+    written = Written()
+    async with aclosing(judge_many(gauntlet, cases)) as judged:
         async for number, events in judged:
             written |= answers(number, events)
     return written
