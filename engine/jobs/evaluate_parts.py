@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import random
-from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,11 @@ class Part:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class DistinctCase:
+class DistinctCase(msgspec.Struct):
     """A case that is judged once, and all the items that it is, as (place of the part, item)."""
 
     case: Case
-    items: list[tuple[int, Item]] = field(default_factory=list)
+    items: list[tuple[int, Item]] = []
 
 
 def load_parts(work: Work, params: EvaluateParams) -> list[Part]:
@@ -101,7 +99,8 @@ def _own_file(path: Path) -> tuple[Benchmark, list[Item], str]:
     if len(with_response) > 1:
         raise WorkFailed(f"{path} has cases with a response and cases without.", hint="Make it two files.")
     items = [Item(case, label, None, str(number)) for number, case, label in cases]
-    labels = Counter(label.value for _, _, label in cases)
+    golds = [label for _, _, label in cases]
+    labels = {label.value: golds.count(label) for label in Harm if label in golds}
     task = Task.RESPONSE if with_response == {True} else Task.REQUEST
     content = Content(len(items), labels)
     benchmark = Benchmark(path.name, "A file of labelled cases", task, len(items), (content,), "")

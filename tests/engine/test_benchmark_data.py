@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.cases import Case, Completion, Harm, Task
 from engine.evaluation import layouts
@@ -124,7 +125,7 @@ def test_a_right_answer_that_the_context_does_not_tell_is_a_fault() -> None:
     content = Content(1, {"ambiguous": 1})
     benchmark = trial(content, layouts.bbq, task=None, form=Form.CHOICE)
     good = Item(Case("q"), Choice(1, 1, 0, ambiguous=True, negative=True), None, "0")
-    bad = replace(good, gold=Choice(0, 1, 0, ambiguous=True, negative=True))
+    bad = structs.replace(good, gold=Choice(0, 1, 0, ambiguous=True, negative=True))
 
     assert check_items(benchmark, [good]).faults == ()
     assert "contradict" in check_items(benchmark, [bad]).faults[0]
@@ -347,17 +348,17 @@ def test_items_come_back_as_they_were(form: Form, golds: list[Any]) -> None:
 def test_the_hash_is_of_what_is_judged_and_what_is_known_of_it() -> None:
     item = Item(Case("p", "r"), Harm.HARMFUL, "k", "1")
 
-    assert content_hash([item]) == content_hash([replace(item, category=None, id="2")])
+    assert content_hash([item]) == content_hash([structs.replace(item, category=None, id="2")])
     others = [
-        replace(item, gold=Harm.UNHARMFUL),
-        replace(item, case=Case("p")),
-        replace(item, case=Case("p", "None")),
-        replace(item, case=Case("pr", "")),
+        structs.replace(item, gold=Harm.UNHARMFUL),
+        structs.replace(item, case=Case("p")),
+        structs.replace(item, case=Case("p", "None")),
+        structs.replace(item, case=Case("pr", "")),
     ]
     assert len({content_hash([other]) for other in (item, *others)}) == 5
     assert content_hash([item, others[0]]) != content_hash([others[0], item])
     flags = Item(Case("p"), {"b": True, "a": False}, None, "1")
-    assert content_hash([flags]) == content_hash([replace(flags, gold={"a": False, "b": True})])
+    assert content_hash([flags]) == content_hash([structs.replace(flags, gold={"a": False, "b": True})])
 
 
 def test_the_hash_is_as_documented() -> None:
