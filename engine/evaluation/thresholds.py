@@ -221,9 +221,15 @@ def _above(score: float) -> float:
     """Return the next score above, with few digits: rounding up only makes false positives fewer."""
     if score >= 1:
         return ALWAYS
-    return min((math.floor(score * _SCALE) + 1) / _SCALE, 1.0)
+    millionths = math.floor(score * _SCALE) + 1
+    while millionths / _SCALE <= score:  # the product may have been rounded down
+        millionths += 1
+    return millionths / _SCALE
 
 
 def _not_above(score: float) -> float:
     """Return the score or one just below, with few digits."""
-    return math.floor(min(score, 1.0) * _SCALE) / _SCALE
+    millionths = math.floor(min(score, 1.0) * _SCALE)
+    while millionths / _SCALE > score:  # the product may have been rounded up
+        millionths -= 1
+    return millionths / _SCALE

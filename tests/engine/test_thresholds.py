@@ -78,9 +78,11 @@ def test_no_threshold_helps_where_unharmful_cases_have_the_highest_score(score: 
         fit_thresholds(cases([0.1] * 200 + [score] * 200, [0.9] * 9), max_fpr=0.02, former=DEFAULT)
 
 
-def test_cases_at_the_fitted_rank_are_not_blocked() -> None:
-    found = fit_thresholds(cases([0.3] * 400, [0.9] * 10), max_fpr=0.02, former=DEFAULT)
-    assert found.thresholds.high > 0.3
+@pytest.mark.parametrize("score", [0.3, 0.000249])
+def test_cases_at_the_fitted_rank_are_not_blocked(score: float) -> None:
+    """As a product with a million, 0.000249 is rounded to less than 249."""
+    found = fit_thresholds(cases([score] * 400, [0.9] * 10), max_fpr=0.02, former=DEFAULT)
+    assert found.thresholds.high > score
     assert found.after.blocked_unharmful == 0
     assert found.after.blocked_harmful == found.after.harmful == 5
     assert found.met
@@ -94,6 +96,14 @@ def test_thresholds_never_go_against_the_word_that_a_score_stands_for() -> None:
     free = fit_thresholds(cases([0.01] * 400, [0.9] * 400), max_fpr=0.02, max_miss=0.02, former=DEFAULT)
     assert free.thresholds.high == pytest.approx(0.010001)
     assert free.thresholds.low <= free.thresholds.high
+
+
+def test_harmful_cases_at_the_fitted_rank_are_not_allowed() -> None:
+    """As a product with a million, the score is rounded up to 999,944."""
+    score = 0.9999439999999999
+    given = cases([0.99999] * 400, [score] * 400)
+    found = fit_thresholds(given, max_fpr=0.02, max_miss=0.02, former=DEFAULT)
+    assert found.after.missed == 0
 
 
 def test_the_lower_threshold_keeps_its_own_budget_of_misses() -> None:
