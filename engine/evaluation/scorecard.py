@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.cases import Completion, Decision, Harm, Task
+from engine.cases import Completion, Decision, Harm, Status, Task
 from engine.evaluation.benchmarks import Benchmark
 from engine.evaluation.calibration import brier, expected_calibration_error, reliability
 from engine.evaluation.items import Form, Gold, Item
@@ -197,16 +197,17 @@ def _by_policy(
             known = [flags[category] for category in POLICY_CATEGORIES[policy] if category in flags]
             if known:
                 gold = Harm.HARMFUL if any(known) else Harm.UNHARMFUL
-                rows.append((gold, _label_by_policy(task, policy, outcome)))
+                rows.append((gold, _label_by_policy(policy, outcome)))
         if rows:
             found[policy] = tally(task, rows)
     return found
 
 
-def _label_by_policy(task: Task, policy: str, outcome: Outcome) -> str | None:
+def _label_by_policy(policy: str, outcome: Outcome) -> str | None:
+    """Return what a policy says of a case: where any failed, only a violation is known."""
     if policy in outcome.violated:
         return Harm.HARMFUL
-    return Harm.UNHARMFUL if task in outcome.labels else None
+    return Harm.UNHARMFUL if outcome.status is Status.OK else None
 
 
 def _category(part: Tally) -> dict[str, JsonValue]:
