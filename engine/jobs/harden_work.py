@@ -155,10 +155,15 @@ def _harm(label: str) -> Harm | None:
 
 
 def _distinct(cases: Sequence[tuple[Case, Harm | None]]) -> list[Sample]:
-    samples: dict[str, Sample] = {}
+    """Return each case once. Its label is what is known of it anywhere, unless that contradicts itself."""
+    known: dict[str, tuple[Case, set[Harm]]] = {}
     for case, label in cases:
-        samples.setdefault(case.key, Sample(case, case.key, label))
-    return list(samples.values())
+        _, labels = known.setdefault(case.key, (case, set()))
+        if label is not None:
+            labels.add(label)
+    return [
+        Sample(case, key, labels.pop() if len(labels) == 1 else None) for key, (case, labels) in known.items()
+    ]
 
 
 def _made_with(

@@ -118,6 +118,21 @@ def test_the_policies_own_cases_are_the_default(workshop: Workshop) -> None:
     assert of(report, "forged-verdict")["flips"]["value"] == 0
 
 
+def test_equal_cases_have_the_label_that_is_known_of_any(workshop: Workshop) -> None:
+    """Nothing is known of a case that is called both."""
+    rows = [
+        {"prompt": HARMFUL},
+        {"prompt": HARMFUL, "label": "harmful"},
+        {"prompt": HARMLESS, "label": "unharmful"},
+        {"prompt": HARMLESS, "label": "harmful"},
+    ]
+    run_id = harden(workshop, cases=case_file(workshop, *rows), attacks=["leetspeak"])
+    assert finished(workshop, run_id)["cases"] == 2
+    found = results(workshop, run_id)
+    assert found["recall"] == (100.0, 1)
+    assert "false positive rate" not in found
+
+
 def test_what_cannot_be_read_is_counted_as_that_and_as_nothing_else(workshop: Workshop) -> None:
     model = script(
         workshop,
