@@ -151,11 +151,12 @@ def score_benchmark(
 def averages(scorecards: Sequence[Scorecard]) -> dict[str, JsonValue]:
     """Return the average F1 of each task of which there are several benchmarks, weighted by their sizes.
 
-    As in the paper (arXiv 2501.18492, section 4) sets of one class count with their F1.
+    As in the paper (arXiv 2501.18492, section 4) sets of harmful items alone count with their F1. Without
+    positives there is none to count: it would be 0 from the first false alarm on.
     """
     found: dict[str, JsonValue] = {}
     for task in Task:
-        parts = [card for card in scorecards if card.task is task and card.confusion.f1 is not None]
+        parts = [card for card in scorecards if card.task is task and card.confusion.positive]
         if len(parts) < 2:
             continue
         weighed = [(card.confusion, float(card.tally.n)) for card in parts]
