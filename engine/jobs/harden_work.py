@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -43,13 +42,12 @@ from engine.jobs.evaluate import PREDICTIONS
 from engine.jobs.evaluate_parts import load_parts, tell_of_data
 from engine.jobs.guard_work import guard_of, stop_if_unreachable, tell_of_guard
 from engine.jobs.harden import ROBUSTNESS, HardenParams, policy_case_files
+from engine.jobs.progress_report import Report
 from engine.jobs.result_lines import ResultLines, decode_lines
 from engine.jobs.worker import Work, WorkFailed, sha256_of
 from engine.models.base import ModelError
 from engine.policies.load import PolicyError, load_cases
 from engine.workspace import find_workspace, of_home
-
-_REPORT_S = 0.2
 
 Place = tuple[str, str | None]
 """A case's key, and the name of the attack on it; None: untouched."""
@@ -215,7 +213,6 @@ class _Judgements:
         self._lines = lines
         self.outcomes = _read_earlier(lines.earlier, {sample.key for sample in samples})
         lines.earlier = memoryview(b"")
-        self._told = time.monotonic()
 
     @property
     def done(self) -> int:
@@ -224,13 +221,15 @@ class _Judgements:
 
     async def make(self, guard: Guard) -> None:
         """Make those that are missing."""
+        report = Report(self._work, self.done, self.total, unit="judgements", phase="judging")
         for attack in (None, *self.attacks):
-            await self._make(guard, attack)
-        self._report()
+            report.phase = "judging" if attack is None else attack.name
+            await self._make(guard, attack, report)
+        report.now()
 
-    async def _make(self, guard: Guard, attack: Attack | None) -> None:
+    async def _make(self, guard: Guard, attack: Attack | None, report: Report) -> None:
         judging: dict[int, Sample] = {}
-        async with aclosing(judge_many(guard, self._missing(attack, judging))) as judgements:
+        async with aclosing(judge_many(guard, self._missing(attack, judging, report))) as judgements:
             async for number, events in judgements:
                 stop_if_unreachable(events, f"{len(self.outcomes):,} judgements are made")
                 sample = judging.pop(number)
@@ -241,11 +240,12 @@ class _Judgements:
                 before = None if attack is None else self.outcomes[sample.key, None]
                 await self._lines.keep(_row(sample, name, before, outcome, events))
                 self.outcomes[sample.key, name] = outcome
-                if time.monotonic() - self._told >= _REPORT_S:
-                    self._report(attack)
+                report.after(outcome.latency_ms, {})
                 await asyncio.sleep(0)  # a guard that never waits must still be stoppable
 
-    def _missing(self, attack: Attack | None, judging: dict[int, Sample]) -> Iterator[tuple[int, Case]]:
+    def _missing(
+        self, attack: Attack | None, judging: dict[int, Sample], report: Report
+    ) -> Iterator[tuple[int, Case]]:
         """Yield the cases that have no judgement, numbered; ``judging`` then has them by number."""
         for number, sample in enumerate(self.samples):
             name = None if attack is None else attack.name
@@ -254,14 +254,10 @@ class _Judgements:
             case = sample.case if attack is None else attack.on_case(sample.case, self._seed)
             if attack is not None and case == sample.case:
                 self.unchanged += 1
+                report.skip()
                 continue
             judging[number] = sample
             yield number, case
-
-    def _report(self, attack: Attack | None = None) -> None:
-        phase = "judging" if attack is None else attack.name
-        self._work.progress(self.done, self.total, "judgements", phase)
-        self._told = time.monotonic()
 
     # --- figures ---
 

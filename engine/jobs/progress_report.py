@@ -12,17 +12,24 @@ _REPORT_S = 0.2
 
 
 class Report:
-    """Progress in ``unit``, and curves: the mean latency since the last point, and shares since the start."""
+    """Progress in ``unit``, and curves: the mean latency since the last point, and shares since the start.
+
+    ``phase`` may change on the way.
+    """
 
     def __init__(self, work: Work, done: int, total: int, *, unit: str, phase: str) -> None:
         self._work = work
         self._done, self._total = done, total
-        self._unit, self._phase = unit, phase
+        self._unit, self.phase = unit, phase
         self._told = time.monotonic()
         self._latencies: list[float] = []
         self._counts = Counter[str]()
         self._of = Counter[str]()
         self._progress()
+
+    def skip(self) -> None:
+        """Note one more that need not be done."""
+        self._done += 1
 
     def after(self, latency_ms: float, shares: Mapping[str, tuple[int, int]]) -> None:
         """Note one more done: by the name of each share, how many more there are, of how many more."""
@@ -45,4 +52,4 @@ class Report:
         self._latencies.clear()
 
     def _progress(self) -> None:
-        self._work.progress(self._done, self._total, self._unit, self._phase)
+        self._work.progress(self._done, self._total, self._unit, self.phase)
