@@ -92,7 +92,7 @@ def score_readings(task: Task, readings: Iterable[Reading]) -> Score:
 def score_json(benchmark: str, task_word: str, scored: Score) -> dict[str, Any]:
     """Return the score as `wizard101 score --json` prints it: F1, precision, recall and FPR in percent.
 
-    What nothing defines, as the FPR without negatives, is None.
+    What nothing defines, as the FPR without negatives, is None, and so is the interval of an undefined F1.
     """
     wrong, dropped, official = (
         scored.confusion(counting) for counting in (Counting.WRONG, Counting.DROPPED, Counting.OFFICIAL)
@@ -106,7 +106,7 @@ def score_json(benchmark: str, task_word: str, scored: Score) -> dict[str, Any]:
         "official": {"f1": _percent(official.f1)},
         "wrong": {
             "f1": _percent(wrong.f1),
-            "ci95": [_percent(end) for end in f1_bootstrap(wrong)],
+            "ci95": None if wrong.f1 is None else [_percent(end) for end in f1_bootstrap(wrong)],
             "precision": _percent(wrong.precision),
             "recall": _percent(wrong.recall),
             "fpr": _percent(wrong.fpr),

@@ -144,6 +144,13 @@ def test_the_json_has_exactly_these_keys() -> None:
     }
 
 
+def test_an_undefined_f1_has_no_interval() -> None:
+    content = lines(("unharmful", OUTPUT.replace("Request: harmful", "Request: unharmful")))
+    found = score_json("ToxicChat", "prompt", scored(content, Task.REQUEST))
+    assert found["confusion"] == {"tp": 0, "fp": 0, "fn": 0, "tn": 1}
+    assert (found["wrong"]["f1"], found["wrong"]["ci95"]) == (None, None)
+
+
 def test_without_negatives_there_is_no_false_positive_rate() -> None:
     found = score_json("HarmBenchPrompt", "prompt", scored(lines(("harmful", ANSWERS)), Task.REQUEST))
     assert found["wrong"]["fpr"] is None
