@@ -230,7 +230,7 @@ def _columns(read: Leaderboard, width: int) -> Sequence[Column[Standing]]:
     return (
         Column(RUN, "Run", 6, lambda row: str(row.run_id), right=True, drop=2),
         Column(ORIGIN, "Origin", 8, lambda row: origin_word(row.origin)),
-        Column(NAME, "Guard", 8, lambda row: one_line(row.name, _TEXT), flexible=1),
+        Column(NAME, "Guard", 8, lambda row: one_line(row.name, _TEXT), flexible=1, ends=True),
         Column(
             AVERAGE,
             "Average" if interval else "Avg",

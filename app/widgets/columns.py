@@ -19,7 +19,8 @@ class Column(Generic[Row]):
     """``draw`` gives a row's cell: text that may be shown, which the table cuts to the width.
 
     ``width`` is in cells, the least for a ``flexible`` column, which gets that share of what is left over.
-    Where room is short, the column with the highest ``drop`` goes first; those with 0 stay.
+    Where room is short, the column with the highest ``drop`` goes first; those with 0 stay. ``ends``: of what
+    is too long, the end is shown too, as that is where names like "Guard 8B" differ.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Column(Generic[Row]):
     flexible: int = 0
     right: bool = False
     drop: int = 0
+    ends: bool = False
 
 
 def fit(columns: Iterable[Column[Row]], width: int) -> list[tuple[Column[Row], int]]:
@@ -45,10 +47,22 @@ def fit(columns: Iterable[Column[Row]], width: int) -> list[tuple[Column[Row], i
     return list(zip(kept, widths, strict=True))
 
 
-def cell(value: Content | str, width: int, right: bool) -> Content:
-    """Return a value as a cell of a width, cut to it."""
+def cell(column: Column[Row], value: Content | str, width: int) -> Content:
+    """Return a value as a cell of a column, cut to a width."""
     content = Content(value) if isinstance(value, str) else value
-    if not right:
+    if column.ends and content.cell_length > width:
+        content = _ends(content, width)
+    if not column.right:
         return content.truncate(width, ellipsis=True, pad=True)
     content = content.truncate(width, ellipsis=True)
     return content.pad_left(max(width - content.cell_length, 0))
+
+
+def _ends(content: Content, width: int) -> Content:
+    """Return the beginning and the end of what is wider than ``width``, an ellipsis between them."""
+    room = (width - 1) // 2
+    first = max(len(content) - room, 0)
+    while content[first:].cell_length > room:
+        first += 1
+    tail = content[first:]
+    return content.truncate(width - tail.cell_length, ellipsis=True) + tail

@@ -377,7 +377,7 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         name, descending = self._sort
         mark = " ▾" if descending else " ▴"
         titles = [
-            cell(column.title + (mark if column.name == name else ""), width, column.right)
+            cell(column, column.title + (mark if column.name == name else ""), width)
             for column, width in self._fitted
         ]
         line = Content.assemble(" " * _GUTTER, Content(" " * GAP).join(titles))
@@ -388,7 +388,7 @@ class PagedTable(ScrollView, Generic[Row], can_focus=True):
         chosen = index == self.cursor
         if row is None:
             return self._coloured(Content.styled("▌ ⋯" if chosen else "  ⋯", "$text-muted"), chosen)
-        cells = [cell(column.draw(row), width, column.right) for column, width in self._fitted]
+        cells = [cell(column, column.draw(row), width) for column, width in self._fitted]
         mark = self._marks.get(self._key(row), " ")
         line = Content.assemble(
             ("▌" if chosen else " ", "$text-primary"),

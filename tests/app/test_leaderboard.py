@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from app.screens.experiments import ExperimentsScreen
 from app.screens.leaderboard import LeaderboardScreen
 from app.themes import THEMES
+from app.widgets.columns import Column, cell
 from engine.evaluation.leaderboard import Board
 from engine.tracker import open_tracker
 from engine.tracker.run_records import Origin, Result
@@ -61,6 +62,18 @@ async def test_measured_rows_stand_beside_the_papers_and_say_so(
         place = next(index for index, row in enumerate(screen.rows) if row.run_id == ids[0])
         screen.table.choose(place)
         await sees(pilot, "measured by this program", "80.00 [78.00, 82.00]   n=239  recall")
+
+
+async def test_of_names_that_are_cut_the_end_is_seen(tmp_path: Path, ids: list[int]) -> None:
+    async with leaderboard(tmp_path, SMALL) as (pilot, _):
+        await sees(pilot, "Guar…r 8B", "Guar…r 3B", "Guar…r 1B")
+
+
+@pytest.mark.parametrize("width", range(1, 14))
+def test_the_ends_of_a_cell_fill_it_exactly(width: int) -> None:
+    for name in ("GuardReasoner 8B", "護衛モデル八", "e\u0301" * 20):
+        column: Column[str] = Column("name", "Name", 8, str, ends=True)
+        assert cell(column, name, width).cell_length == width
 
 
 async def test_rows_are_sorted_by_keys_and_by_clicks_on_the_titles(tmp_path: Path, ids: list[int]) -> None:
