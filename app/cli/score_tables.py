@@ -61,7 +61,8 @@ def comparison_lines(compared: Comparison) -> list[str]:
     """Return how this run differs from another, as lines."""
     lines = ["", "Compared with the other file", ""]
     if not compared.b.single_class and compared.difference is not None:
-        ends = "no item differs" if compared.interval is None else _ends(compared.interval, signed=True)
+        alike = "all resamples are alike"
+        ends = alike if compared.interval is None else _ends(compared.interval, signed=True)
         lines.append(f"F1, this less the other  {100 * compared.difference:+.2f}  {ends}")
     lines += [
         f"right in this alone      {compared.only_b:,}",

@@ -1,7 +1,7 @@
 """Files of answers made elsewhere: a JSON object a line with ``predict`` and ``id`` or ``prompt``.
 
-The gold is the benchmark's own. A ``label``, if there is one, must agree with it: where it does not, the
-answers were put in another order, or are numbered otherwise, and would be scored as others than they are.
+The gold is the benchmark's own. A ``label`` that reads as an answer must agree with it: where it does not,
+the answers were put in another order, or are numbered otherwise, and would be scored as others than they are.
 """
 
 from __future__ import annotations
