@@ -14,7 +14,7 @@ from app.screens.confirm import ConfirmScreen
 from app.screens.jobs import JobsScreen
 from app.screens.new_job import NewJobScreen
 from tests.app.test_jobs_pane import LONG, SMALL, WIDE, choose, in_state, jobs_pane, sees
-from tests.app.test_probe import until
+from tests.app.test_probe import typed, until
 from tests.engine.jobs.conftest import Workshop
 
 SIZES = pytest.mark.parametrize("size", [SMALL, WIDE])
@@ -40,14 +40,14 @@ async def at_form(pilot: Pilot[None]) -> NewJobScreen:
 
 
 async def type_in(pilot: Pilot[None], new: NewJobScreen, key: str, text: str) -> None:
-    """Go down to a field and type."""
+    """Go down to a field and fill it in."""
     for _ in range(len(new._fields)):
         if new._fields[key].asked.has_focus:
             break
         await pilot.press("down")
         await pilot.pause()
     assert new._fields[key].asked.has_focus
-    await pilot.press(*["space" if letter == " " else letter for letter in text])
+    await typed(pilot, text)
     await until(pilot, lambda: new._fields[key].value.endswith(text), LONG)
 
 

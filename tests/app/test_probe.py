@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from textual.command import CommandPalette
+from textual.events import Paste
 from textual.pilot import Pilot
 
 from app.actions import Where
@@ -39,6 +40,12 @@ async def until(pilot: Pilot[None], condition: Condition, seconds: float = 10.0)
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         await pilot.pause(0.02)
+    await pilot.pause()
+
+
+async def typed(pilot: Pilot[None], text: str) -> None:
+    """Put ``text`` where the focus is, as a terminal hands over what is pasted: all at once."""
+    pilot.app.post_message(Paste(text))
     await pilot.pause()
 
 

@@ -23,7 +23,7 @@ from engine.events import decode, encode
 from engine.tracker import open_tracker
 from tests.app.hostile import HOSTILE
 from tests.app.outputs import CASE, FAULTY, TAKEN_BACK, WHOLE, judged, long_output, script
-from tests.app.test_probe import opened, shown, until
+from tests.app.test_probe import opened, shown, typed, until
 
 
 @asynccontextmanager
@@ -35,7 +35,8 @@ async def reasoning(
     async with opened(tmp_path, size=size) as (pilot, screen):
         await pilot.press("ctrl+g", "ctrl+g", "ctrl+o")
         await until(pilot, lambda: isinstance(pilot.app.screen, ModelScreen))
-        await pilot.press(*f"fake:{path}", "enter")
+        await typed(pilot, f"fake:{path}")
+        await pilot.press("enter")
         await until(pilot, lambda: pilot.app.screen is screen)
         screen.prompt.value = CASE.prompt
         yield pilot, screen

@@ -480,7 +480,7 @@ HOSTILE = {
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("piece", [1 << 20, 1])
 def test_time_is_linear(unit: str, piece: int) -> None:
-    """Four times the output in at most eight times the time; a square would take sixteen."""
+    """Four times the output in eight times the time, at one try of three; a square would take sixteen."""
 
     def seconds(size: int) -> float:
         output = (unit * (size // len(unit) + 1))[:size]
@@ -490,4 +490,4 @@ def test_time_is_linear(unit: str, piece: int) -> None:
 
     size = 1 << (20 if piece > 1 else 17)
     short = min(seconds(size // 4) for _ in range(3))
-    assert seconds(size) < max(8 * short, 0.25)
+    assert any(seconds(size) < max(8 * short, 0.25) for _ in range(3))
