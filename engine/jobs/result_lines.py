@@ -58,19 +58,23 @@ class ResultLines:
 
 
 def read_lines(path: Path) -> tuple[dict[str, JsonValue] | None, memoryview]:
-    """Return what the first line says, and the others: a view, as there may be hundreds of megabytes."""
-    nothing = None, memoryview(b"")
+    """Return what the file says it was made with, and the lines after that: a view, as they may be many.
+
+    That is its first line, unless the first attempt was killed while it wrote that.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return nothing
-    end = content.rfind(b"\n") + 1  # what follows the last newline is torn
-    begin = content.find(b"\n") + 1
-    with suppress(ValueError):
-        told: Any = json.loads(content[:begin])
-        if isinstance(told, dict) and "guard" in told:
-            return told, memoryview(content)[begin:end]
-    return nothing
+        content = b""
+    begin = 0
+    while end := content.find(b"\n", begin) + 1:
+        with suppress(ValueError, RecursionError):
+            told: Any = json.loads(content[begin:end])
+            if isinstance(told, dict) and "guard" in told:
+                whole = content.rfind(b"\n") + 1  # what follows the last newline is torn
+                return told, memoryview(content)[end:whole]
+        begin = end
+    return None, memoryview(b"")
 
 
 def decode_lines(lines: memoryview, form: type[Form]) -> list[Form]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from engine.jobs.result_lines import decode_lines
+from engine.jobs.result_lines import ResultLines, decode_lines
 
 
 class _Line(msgspec.Struct):
@@ -29,3 +30,14 @@ def test_any_text_is_read_as_it_was_kept(text: str) -> None:
 def test_what_is_no_line_of_the_form_costs_no_other(other: bytes) -> None:
     lines = memoryview(line("first") + other + b"\n" + line("last"))
     assert [found.prompt for found in decode_lines(lines, _Line)] == ["first", "last"]
+
+
+@pytest.mark.parametrize("torn", [b'{"guard":"rules","mo', b"\n", b"[]\n", b"[" * 100_000])
+async def test_a_first_line_that_was_torn_costs_later_attempts_nothing(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_bytes(torn)
+    for attempt in range(3):
+        lines = ResultLines(path, {"guard": "rules", "model": None})
+        assert [found.prompt for found in decode_lines(lines.earlier, _Line)] == ["a", "b"][:attempt]
+        await lines.keep({"case": "k", "prompt": "abc"[attempt]})
+        lines.close()
