@@ -73,6 +73,8 @@ class Child:
             four_bit=settings["four_bit"],
             context=settings["context"],
         )
+        if loaded.device.type == "cpu":  # its kernels take heads that share keys as they are, masked or not
+            os.environ.setdefault("TRANSFORMERS_SDPA_FORCE_GQA", "1")
         return loaded, _decoder(loaded, settings)
 
     def _take(self, loaded: Loaded, decoder: Decoder, command: dict[str, Any]) -> None:

@@ -28,7 +28,8 @@ class Sizes:
     """How much is computed at a time, in tokens, padding counted.
 
     ``piece``: of prompts in one step. ``group``: prompts that are read together. ``waste``: the share of
-    padding at which a prompt of another length goes into another group.
+    padding at which a prompt of another length goes into another group. A CPU gains nothing from a group
+    larger than a piece, and each of its pieces would go through all that the group has kept.
     """
 
     piece: int
@@ -37,7 +38,7 @@ class Sizes:
 
     @classmethod
     def of(cls, device: torch.device) -> Sizes:
-        return cls(256, 2048) if device.type == "cpu" else cls(4096, 16384)
+        return cls(256, 256) if device.type == "cpu" else cls(4096, 16384)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +172,7 @@ class Decoder:
             if len(chosen) == free:
                 break
         cache = RowCache(self._loaded.layers)
-        for row in chosen:
-            cache.add(kept[row.request.number])
+        cache.add([kept[row.request.number] for row in chosen])
         self._waiting = [row for row in self._waiting if row not in chosen]
         return _Group(chosen, cache, max(row.cached for row in chosen), [None] * len(chosen))
 
@@ -199,17 +199,20 @@ class Decoder:
         self._group = None
         logits = torch.stack([scores for scores in group.logits if scores is not None])
         choices = choose(logits, [row.request.sampling for row in group.rows])
+        said: list[tuple[int, Piece]] = []
+        joining: list[Pairs | None] = []
         for at, (row, choice) in enumerate(zip(group.rows, choices, strict=True)):
             kv = group.cache.take(at, group.begin - row.cached, group.begin + group.rest(at))
             if self._store and row.request.shared:
                 self._store.keep(row.request.shared, row.request.tokens, kv)
             if row.gone:
                 continue
-            said = list(self._said(row, choice))
+            said += self._said(row, choice)
             if not row.gone:
                 self._running.append(row)
-                self._cache.add(kv)
-            yield from said
+                joining.append(kv)
+        self._cache.add(joining)
+        yield from said
 
     def _read_columns(self, group: _Group, first: int, end: int) -> None:
         """Compute the columns from ``first`` to before ``end`` after ``begin``, in all rows."""

@@ -8,6 +8,7 @@ attention (sliding windows, too) are made from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -98,16 +99,20 @@ class RowCache(Cache):
         columns: int = self.layers[0].length
         return columns
 
-    def add(self, row: Pairs | None) -> None:
-        """Add a row with these keys and values, or an empty one."""
-        place, length = len(self.lengths), row[0][0].shape[1] if row else 0
-        for layer, (keys, values) in zip(self.layers, row or [], strict=bool(row)):
-            layer.reserve(place + 1, length, 0, keys[None], values[None])
-            layer.start = min(layer.start, layer.end - length)
-            layer.rows = place + 1
-            layer.keys[place, :, layer.end - length : layer.end] = keys
-            layer.values[place, :, layer.end - length : layer.end] = values
-        self.lengths.append(length)
+    def add(self, rows: Sequence[Pairs | None]) -> None:
+        """Add rows with these keys and values, or empty ones. Each call may move all rows that are there."""
+        first = len(self.lengths)
+        self.lengths += [row[0][0].shape[1] if row else 0 for row in rows]
+        longest = max(self.lengths[first:], default=0)
+        filled = [(place, row) for place, row in enumerate(rows, first) if row]
+        for number, layer in enumerate(self.layers):
+            for place, row in filled:
+                keys, values = row[number]
+                layer.reserve(len(self.lengths), longest, 0, keys[None], values[None])
+                layer.rows, layer.start = len(self.lengths), min(layer.start, layer.end - longest)
+                columns = slice(layer.end - keys.shape[1], layer.end)
+                layer.keys[place, :, columns] = keys
+                layer.values[place, :, columns] = values
 
     def take(self, row: int, first: int, end: int) -> Pairs:
         """Return a view of the keys and values of a row, from column ``first`` to before ``end``."""
