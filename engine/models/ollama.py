@@ -31,6 +31,7 @@ from engine.models.streaming import (
     CHECK_SECONDS,
     Fields,
     Patience,
+    bounded,
     connection,
     is_loopback,
     is_overflow,
@@ -144,11 +145,13 @@ class OllamaModel:
                 prompt; then it comes instead of the `FinishChunk`.
             ModelError: and its other subclasses, as the contract says.
         """
-        return paced(self._stream(request), self._patience, self._who)
+        stream = bounded(self._stream(request), request.max_tokens, self._who)
+        return paced(stream, self._patience, self._who)
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         """Stream the continuation that ``/api/generate`` gives, past the model's template."""
-        return paced(self._stream(request), self._patience, self._who)
+        stream = bounded(self._stream(request), request.max_tokens, self._who)
+        return paced(stream, self._patience, self._who)
 
     async def _stream(self, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Chunk, None]:
         with connection(self._who, NOT_RUNNING_HINT):

@@ -26,8 +26,10 @@ from engine.models.base import (
 )
 from engine.models.streaming import (
     CHECK_SECONDS,
+    MAX_LINE_BYTES,
     Fields,
     Patience,
+    bounded,
     completion_chunks,
     connection,
     is_loopback,
@@ -40,6 +42,7 @@ from engine.models.streaming import (
     short,
     token_logprobs,
     usage_of,
+    whole,
 )
 
 KEY_VARIABLE = "WIZARD_OPENAI_API_KEY"
@@ -68,11 +71,11 @@ class OpenAIModel:
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         stream = self._stream("chat/completions", self._chat_body(request), _chunks)
-        return paced(stream, self._patience, self._who)
+        return paced(bounded(stream, request.max_tokens, self._who), self._patience, self._who)
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk, None]:
         stream = self._stream("completions", self._completion_body(request), completion_chunks)
-        return paced(stream, self._patience, self._who)
+        return paced(bounded(stream, request.max_tokens, self._who), self._patience, self._who)
 
     async def _stream(
         self, path: str, body: dict[str, Any], chunks_of: Callable[[Fields], list[Chunk]]
@@ -80,9 +83,7 @@ class OpenAIModel:
         with connection(self._who, self._hint):
             async with self._client.stream("POST", path, json=body) as response:
                 if response.status_code != httpx.codes.OK:
-                    async with aclosing(lines(response, self._who)) as received:
-                        said = "\n".join([line async for line in received])
-                    raise self._refusal(response.status_code, said)
+                    raise self._refusal(response.status_code, await whole(response, self._who))
                 finish: FinishReason | None = None
                 usage = Usage()
                 async with aclosing(events(response, self._who)) as received:
@@ -202,24 +203,32 @@ async def served(http: httpx.AsyncClient, who: str, hint: str) -> list[str]:
         ModelError: and `ModelUnreachable`, for everything that may go wrong.
     """
     with connection(who, hint):
-        async with http.stream("GET", "models") as response, aclosing(lines(response, who)) as received:
-            body = "\n".join([line async for line in received])
+        async with http.stream("GET", "models") as response:
+            body = await whole(response, who)
     if response.status_code != httpx.codes.OK:
         raise ModelError(f"{who} refused to list its models with HTTP {response.status_code}", hint)
     return [entry.text("id") for entry in Fields.parse(body, who).inners("data")]
 
 
 async def events(response: httpx.Response, who: str) -> AsyncGenerator[str, None]:
-    """Yield the data of each server-sent event; comments and other fields carry nothing here."""
+    """Yield the data of each server-sent event; comments and other fields carry nothing here.
+
+    Raises:
+        ModelError: on an event of more than `MAX_LINE_BYTES`, and as `lines` does.
+    """
     data: list[str] = []
+    room = MAX_LINE_BYTES
     async with aclosing(lines(response, who)) as received:
         async for line in received:
             if not line:
                 if data:
                     yield "\n".join(data)
-                data = []
+                data, room = [], MAX_LINE_BYTES
             elif line.startswith("data:"):
                 data.append(line.removeprefix("data:").removeprefix(" "))
+                room -= len(line)
+                if room < 0:
+                    raise ModelError(f"{who} sent an event of more than {MAX_LINE_BYTES} bytes")
     if data:
         yield "\n".join(data)
 

@@ -25,6 +25,7 @@ from engine.models.base import (
     ModelError,
     ModelTimeout,
     ModelUnreachable,
+    ReasoningChunk,
     TokenLogprob,
 )
 
@@ -34,7 +35,17 @@ CHECK_SECONDS = 2.0
 """How long a `Model.check` may take."""
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
-"""The longest line taken from a server: a token with its alternatives needs some kilobytes."""
+"""The longest line, event or body that is taken from a server: a token with its alternatives needs some
+kilobytes."""
+
+CHARS_PER_TOKEN = 128
+"""How much room a token has in an answer. Most have 4 characters."""
+
+SPARE_CHARS = 64 * 1024
+"""Room besides: some servers do not count what a model thinks."""
+
+CHUNK_CHARS = 16
+"""What a chunk takes of the room besides its text, so that tiny ones end, too."""
 
 MAX_MESSAGE_CHARS = 500
 """How much of a server's own words goes into an error."""
@@ -75,6 +86,26 @@ async def paced(source: AsyncGenerator[T, None], patience: Patience, who: str) -
             limit = patience.next_s
 
 
+async def bounded(
+    source: AsyncGenerator[Chunk, None], max_tokens: int, who: str
+) -> AsyncGenerator[Chunk, None]:
+    """Yield what ``source`` yields, and close it when closed.
+
+    Raises:
+        ModelError: when that is far more than ``max_tokens`` can be: a server that ignores the limit may
+            never end.
+    """
+    room = SPARE_CHARS + CHARS_PER_TOKEN * max_tokens
+    async with aclosing(source):
+        async for chunk in source:
+            yield chunk
+            room -= CHUNK_CHARS
+            if isinstance(chunk, AnswerChunk | ReasoningChunk):
+                room -= len(chunk.text)
+            if room < 0:
+                raise ModelError(f"{who} went on writing after the {max_tokens} tokens that it was asked for")
+
+
 async def lines(response: httpx.Response, who: str) -> AsyncGenerator[str, None]:
     r"""Yield the lines of a response body, without their line ends.
 
@@ -96,6 +127,23 @@ async def lines(response: httpx.Response, who: str) -> AsyncGenerator[str, None]
                 raise ModelError(f"{who} sent a line of more than {MAX_LINE_BYTES} bytes")
     if held:
         yield _text(bytes(held), who)
+
+
+async def whole(response: httpx.Response, who: str) -> str:
+    """Return a body that is short.
+
+    Raises:
+        ModelError: on one of more than `MAX_LINE_BYTES`, or on bytes that are not UTF-8.
+    """
+    body: list[str] = []
+    room = MAX_LINE_BYTES
+    async with aclosing(lines(response, who)) as received:
+        async for line in received:
+            room -= len(line) + 1
+            if room < 0:
+                raise ModelError(f"{who} sent a reply of more than {MAX_LINE_BYTES} bytes")
+            body.append(line)
+    return "\n".join(body)
 
 
 def _text(line: bytes, who: str) -> str:

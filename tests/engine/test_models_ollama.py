@@ -161,6 +161,7 @@ async def test_lone_surrogates_are_sent_as_text() -> None:
         ([{"raw": b'{"message": {"content": "SA'}, {"end": True}], "not JSON"),
         ([{"raw": b"<html>\n"}], "not JSON"),
         ([{"raw": b"[1, 2]\n"}], "object"),
+        ([{"raw": b'{"message": {"thinking": "so "}}\n' * 40_000}], "went on writing"),
         ([{"raw": b'"text"\n'}], "object"),
         ([{"raw": b"[" * 100_000 + b"\n"}], "not JSON"),
         ([{"raw": b'{"message": {"content": 7}}\n'}], "'content'"),

@@ -106,6 +106,9 @@ async def test_frames_may_be_cut_anywhere_and_hold_comments_and_carriage_returns
         ([{"raw": b'data: {"choices": [{"delta": {"content": ["x"]}}]}\n\n'}], "'content'"),
         ([{"raw": b"data: \xff\n\n"}], "UTF-8"),
         ([{"content": "SAFE"}, {"finish": "content_filter"}], "content_filter"),
+        ([{"raw": b'data: {"choices":[{"delta":{"reasoning":"so "}}]}\n\n' * 8_000}], "went on writing"),
+        ([{"raw": b'data: {"choices":[{"delta":{"content":"so"}}]}\n\n' * 8_000}], "went on writing"),
+        ([{"raw": b"data: x\n" * 700_000}], "an event of more than"),
     ],
 )
 async def test_what_a_broken_server_sends_is_an_error(steps: list[dict[str, Any]], words: str) -> None:
@@ -123,6 +126,7 @@ async def test_what_a_broken_server_sends_is_an_error(steps: list[dict[str, Any]
         (422, b'{"detail": "unprocessable"}', ModelError, "unprocessable"),
         (503, b'{"error": {"message": "Loading model"}}', ModelUnreachable, "Loading model"),
         (502, b"<html>bad gateway</html>", ModelUnreachable, "bad gateway"),
+        (502, b"bad\n" * (1 << 21), ModelError, "a reply of more than"),
         (
             400,
             b'{"error": {"message": "This model\'s maximum context length is 4096 tokens. However, you"}}',
