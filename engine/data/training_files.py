@@ -46,7 +46,8 @@ def read_prompts(path: Path) -> list[TrainingPrompt]:
             content = gzip.decompress(content)
         rows = _rows(content)
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
-        raise TrainingFileError(f"{path} cannot be read: {error}.") from error
+        why = getattr(error, "strerror", None) or error
+        raise TrainingFileError(f"{path} cannot be read: {why}.") from error
     prompts = [TrainingPrompt(number, text) for number, row in rows for text in _texts(path, number, row)]
     if not prompts:
         raise TrainingFileError(f"{path} holds no row.")

@@ -65,4 +65,5 @@ def read_bytes(path: Path) -> bytes:
         content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
-        raise BenchmarkUnreadable(f"{path} cannot be read: {error}.") from error
+        why = getattr(error, "strerror", None) or error
+        raise BenchmarkUnreadable(f"{path} cannot be read: {why}.") from error

@@ -212,5 +212,5 @@ def test_what_is_no_training_file_is_told(tmp_path: Path, content: bytes) -> Non
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TrainingFileError, match="cannot be read"):
+    with pytest.raises(TrainingFileError, match=r"nowhere.jsonl cannot be read: No such file"):
         read_prompts(tmp_path / "nowhere.jsonl")
