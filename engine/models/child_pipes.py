@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import IO, Any, BinaryIO
 
 
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -17,3 +19,10 @@ def take_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     return sys.stdin.buffer, replies
+
+
+def messages_from(pipe: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield what the other end says until it closes the pipe or is gone, even in the middle of a line."""
+    for line in pipe:
+        if line.endswith(b"\n"):
+            yield json.loads(line)

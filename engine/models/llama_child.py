@@ -10,7 +10,7 @@ import secrets
 import threading
 from typing import Any, BinaryIO, NoReturn
 
-from engine.models.child_pipes import take_pipes
+from engine.models.child_pipes import messages_from, take_pipes
 
 SILENT = -1
 """llama.cpp's verbosity at which it prints not even errors."""
@@ -32,8 +32,7 @@ class Child:
     def serve(self) -> NoReturn:
         """Work until the parent closes the pipe or is gone."""
         server: Any = None
-        for line in self._commands:
-            command = json.loads(line)
+        for command in messages_from(self._commands):
             if "load" in command:
                 server = self._load(command["load"])
             elif "chat" in command:

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import engine
 from engine.models.base import ModelError, ModelUnreachable
+from engine.models.child_pipes import messages_from
 
 CLOSE_SECONDS = 2.0
 
@@ -125,8 +126,7 @@ class ModelProcess:
 
     def _read(self) -> None:
         assert self._process.stdout
-        for line in self._process.stdout:
-            message = json.loads(line)
+        for message in messages_from(self._process.stdout):
             if "loaded" in message:
                 self.loaded.set_result(None)
             elif "failed" in message:

@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from engine.models.base import ModelError, ModelUnreachable
-from engine.models.child_pipes import take_pipes
+from engine.models.child_pipes import messages_from, take_pipes
 
 if TYPE_CHECKING:
     from engine.models.hf.decoding import Decoder, Piece, Request
@@ -54,8 +54,8 @@ class Child:
             decoder = self._step(loaded, decoder, settings)
 
     def _listen(self) -> None:
-        for line in self._commands:
-            self._inbox.put(json.loads(line))
+        for command in messages_from(self._commands):
+            self._inbox.put(command)
         os._exit(0)  # in the middle of whatever is computed or loaded
 
     def _load(self, settings: dict[str, Any]) -> tuple[Loaded, Decoder]:
