@@ -122,17 +122,19 @@ class GgufModel(ProcessModel):
             )
         return ModelError(f"{self._name}: {short(said)}")
 
-    async def _start(self) -> ModelProcess:
+    async def _settings(self) -> dict[str, Any]:
         _find_library()
         await asyncio.to_thread(inspect, self._path)
-        self._table = SlotTable(self.slots)
-        settings = {
+        return {
             "path": str(self._path.resolve()),
             "slots": self.slots,
             "context": self._context,
             "threads": self._threads,
             "exact": self._exact,
         }
+
+    def _start(self, settings: dict[str, Any]) -> ModelProcess:
+        self._table = SlotTable(self.slots)
         return ModelProcess("engine.models.llama_child", settings, name=self._name, library="llama.cpp")
 
     async def check(self) -> Reachability:

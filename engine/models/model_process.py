@@ -163,34 +163,45 @@ class ProcessModel(ABC):
     def __init__(self, name: str) -> None:
         self._name = name
         self._process: ModelProcess | None = None
-        self._starting = asyncio.Lock()
+        self._starting = threading.Lock()  # two event loops may use a model; nothing is awaited under it
         self._closed = False
 
     @abstractmethod
-    async def _start(self) -> ModelProcess:
-        """Start a process.
+    async def _settings(self) -> dict[str, Any]:
+        """Return what a process has to know to load the model.
 
         Raises:
-            ModelError: where it is clear before that it could not load the model.
+            ModelError: where it is clear before that it could not.
         """
+
+    @abstractmethod
+    def _start(self, settings: dict[str, Any]) -> ModelProcess:
+        """Start a process with these settings."""
 
     async def _loaded(self) -> ModelProcess:
         """Return the process once it has loaded the model."""
-        async with self._starting:
-            if self._closed:
-                raise ModelError(f"{self._name} is closed")
-            if self._process is None or not self._process.alive:
-                self._process = await self._start()
-            process = self._process
+        process = self._running()
+        if process is None:
+            settings = await self._settings()
+            with self._starting:
+                process = self._running()
+                if process is None:
+                    process = self._process = self._start(settings)
         await asyncio.shield(asyncio.wrap_future(process.loaded))
         return process
 
+    def _running(self) -> ModelProcess | None:
+        if self._closed:
+            raise ModelError(f"{self._name} is closed")
+        return self._process if self._process is not None and self._process.alive else None
+
     def _readiness(self) -> str:
-        running = self._process is not None and self._process.alive
-        return "loaded" if running else "loads at first use"
+        return "loaded" if self._process is not None and self._process.alive else "loads at first use"
 
     async def aclose(self) -> None:
         """Stop all answers and free the model."""
-        self._closed = True
-        if self._process is not None:
-            await asyncio.to_thread(self._process.close)
+        with self._starting:
+            self._closed = True
+            process = self._process
+        if process is not None:
+            await asyncio.to_thread(process.close)

@@ -1,16 +1,26 @@
-"""The two ends of the pipes to a model's process, where either end dies."""
+"""The two ends of the pipes to a model's process, where either end dies; models that start and close."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from engine.models.model_process import ModelProcess
+from engine.models.base import ModelError
+from engine.models.model_process import ModelProcess, ProcessModel
+
+LOADS = """
+import os, sys
+os.write(1, b'{"loaded": true}\\n')
+sys.stdin.read()
+"""
 
 DIES = """
 import os
@@ -44,3 +54,46 @@ def test_a_process_ends_with_a_parent_that_dies_in_the_middle_of_a_line(module: 
     finally:
         process.kill()
     assert process.returncode == 0
+
+
+class SlowlyFound(ProcessModel):
+    """A model whose files take a moment to look at."""
+
+    started = 0
+
+    async def _settings(self) -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {}
+
+    def _start(self, settings: dict[str, Any]) -> ModelProcess:
+        self.started += 1
+        return ModelProcess("loads", settings, name="m.gguf", library="llama.cpp")
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowlyFound:
+    (tmp_path / "loads.py").write_text(LOADS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return SlowlyFound("m.gguf")
+
+
+async def test_a_model_that_is_closed_while_it_starts_stays_closed(model: SlowlyFound) -> None:
+    loading = asyncio.ensure_future(model._loaded())
+    await asyncio.sleep(0)
+    await model.aclose()
+    with pytest.raises(ModelError, match="closed"):
+        await loading
+    assert model.started == 0
+
+
+def test_each_of_two_event_loops_can_start_a_model_for_many_requests(model: SlowlyFound) -> None:
+    async def load() -> int:
+        return (await asyncio.gather(*(model._loaded() for _ in range(3))))[0].pid
+
+    os.kill(asyncio.run(load()), signal.SIGKILL)
+    assert model._process
+    while model._process.alive:
+        time.sleep(0.001)
+    asyncio.run(load())
+    asyncio.run(model.aclose())
+    assert model.started == 2

@@ -65,7 +65,7 @@ class HfModel(ProcessModel):
         super().__init__(self._target.model)
         self.spec = f"hf:{target}"
         self.slots = slots
-        self._settings = {
+        self._options = {
             "slots": slots,
             "context": context,
             "threads": threads,
@@ -121,9 +121,11 @@ class HfModel(ProcessModel):
         said = f"{self._name}: {short(error.text('message'))}"
         return (PromptTooLong if error.flag("too_long") else ModelError)(said, error.text("hint"))
 
-    async def _start(self) -> ModelProcess:
+    async def _settings(self) -> dict[str, Any]:
         model, adapter = await asyncio.to_thread(_find, self._target)
-        settings = self._settings | {"model": model, "adapter": adapter}
+        return self._options | {"model": model, "adapter": adapter}
+
+    def _start(self, settings: dict[str, Any]) -> ModelProcess:
         return ModelProcess("engine.models.hf.child", settings, name=self._name, library="PyTorch")
 
     async def check(self) -> Reachability:
