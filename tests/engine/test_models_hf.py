@@ -17,6 +17,8 @@ import pytest_asyncio
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from safetensors.torch import load_file, save_file
+
 from engine.models.base import (
     AnswerChunk,
     ChatRequest,
@@ -293,6 +295,20 @@ def test_an_adapter_of_another_model_is_refused(folder: Path, tmp_path: Path) ->
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     with pytest.raises(ModelError, match="pickled"):
         inspect(adapter)
+
+
+@pytest.mark.parametrize("change", ["lacks some", "has some too many"])
+def test_an_adapter_that_fits_in_part_is_refused(folder: Path, tmp_path: Path, change: str) -> None:
+    adapter = tiny_model.save_adapter(tmp_path / "lora", folder)
+    weights = load_file(adapter / "adapter_model.safetensors")
+    for name in [name for name in weights if "layers.1." in name]:
+        if change == "lacks some":
+            del weights[name]
+        else:
+            weights[name.replace("layers.1.", "layers.7.")] = weights[name].clone()
+    save_file(weights, adapter / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="for another model"):
+        load(str(folder), str(adapter))
 
 
 async def test_a_model_that_is_nowhere_says_so_at_once(

@@ -124,12 +124,19 @@ def _network(path: Path, four_bit: bool) -> Any:
 
 
 def _adapted(network: Any, adapter: Path, *, merge: bool) -> Any:
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
     before = set(network.state_dict())
-    adapted = PeftModel.from_pretrained(network, str(adapter), use_safetensors=True, local_files_only=True)
+    adapted = PeftModel(network, PeftConfig.from_pretrained(str(adapter), local_files_only=True))
     if not any("lora_" in name for name in set(adapted.state_dict()) - before):
         raise ModelError(f"{ADAPTER_WEIGHTS} in {adapter} changes nothing of the model")
+    report = adapted.load_adapter(str(adapter), "default", use_safetensors=True, local_files_only=True)
+    # The library leaves out what belongs nowhere, and what a file lacks changes nothing.
+    if amiss := [*report.missing_keys, *report.unexpected_keys]:
+        raise ModelError(
+            f"{ADAPTER_WEIGHTS} in {adapter} is for another model: {len(amiss)} weights are missing or "
+            f"belong nowhere, such as {short(str(amiss[0]))}"
+        )
     return adapted.merge_and_unload() if merge else adapted.get_base_model()
 
 
