@@ -257,6 +257,32 @@ def test_numbers_that_are_none_are_an_error_not_an_answer() -> None:
     assert answer.text == ""
 
 
+def test_what_is_no_number_in_one_row_does_not_reach_the_next_in_its_place() -> None:
+    model = loaded()
+
+    def asked() -> list[Request]:
+        texts = [POLICY, "Hello there", "x"]
+        return [request(model, n, text, max_tokens=30, top_logprobs=1) for n, text in enumerate(texts)]
+
+    whole = [run(Decoder(model, slots=1), [one])[one.number] for one in asked()]
+    written = [[choice.token for choice in answer.tokens] for answer in whole]
+    elsewhere = {*written[0], *written[2], *(token for one in asked() for token in one.tokens)}
+    damaged = next(token for token in written[1] if token not in elsewhere)
+    with torch.no_grad():
+        model.model.model.embed_tokens.weight[damaged] = torch.nan
+    first, second, third = asked()
+    decoder, answers = Decoder(model, slots=2, sizes=SMALL), dict[int, Answer]()
+    decoder.add(first)
+    decoder.add(second)
+    while 1 not in answers or not answers[1].end:
+        take(decoder, answers)
+    for _ in range(3):
+        take(decoder, answers)
+    answers |= run(decoder, [third])
+    assert isinstance(answers[1].end, Broken)
+    assert answers[2].text == whole[2].text
+
+
 @given(text=st.text(), more=st.lists(st.integers(0, 255)))
 @settings(max_examples=300, deadline=None)
 def test_pieces_of_text_add_up_and_hold_no_half_characters(text: str, more: list[int]) -> None:

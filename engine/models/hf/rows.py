@@ -123,7 +123,7 @@ class RowCache(Cache):
         return pairs
 
     def drop(self, row: int) -> None:
-        """Take a row out; the last one moves to its place."""
+        """Take a row out; the last one moves to its place. What was no number in it must not stay behind."""
         last = len(self.lengths) - 1
         longest = max((n for at, n in enumerate(self.lengths) if at != row), default=0)
         for layer in self.layers:
@@ -131,6 +131,8 @@ class RowCache(Cache):
                 columns = slice(layer.end - self.lengths[last], layer.end)
                 layer.keys[row, :, columns] = layer.keys[last, :, columns]
                 layer.values[row, :, columns] = layer.values[last, :, columns]
+            layer.keys[last, :, layer.start : layer.end] = 0
+            layer.values[last, :, layer.start : layer.end] = 0
             layer.rows = last
             layer.start = layer.end - longest
         self.lengths[row] = self.lengths[last]
