@@ -225,6 +225,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
         ("pickle", "pickled"),
         ("shard", "missing"),
         ("index", "maps no weights"),
+        ("name", "no name of a file"),
         ("config", "not JSON"),
     ],
 )
@@ -240,12 +241,13 @@ async def test_damaged_and_pickled_weights_are_refused_before_anything_loads_the
             weights.write_bytes(bytes(range(256)) * 40)
         case "empty":
             weights.write_bytes(b"")
-        case "gone" | "pickle" | "shard" | "index":
+        case "gone" | "pickle" | "shard" | "index" | "name":
             weights.unlink()
     if damage == "pickle":
         (copy / "pytorch_model.bin").write_bytes(whole)
-    elif damage in ("shard", "index"):
-        index = {"weight_map": {"a": "model-1.safetensors"} if damage == "shard" else []}
+    elif damage in ("shard", "index", "name"):
+        maps = {"shard": {"a": "model-1.safetensors"}, "index": [], "name": {"a": "model\0"}}
+        index = {"weight_map": maps[damage]}
         (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     elif damage == "config":
         (copy / "config.json").write_text("{")
@@ -309,6 +311,11 @@ def test_an_adapter_that_fits_in_part_is_refused(folder: Path, tmp_path: Path, c
     save_file(weights, adapter / "adapter_model.safetensors")
     with pytest.raises(ModelError, match="for another model"):
         load(str(folder), str(adapter))
+
+
+async def test_a_name_that_is_too_long_for_a_file_names_none() -> None:
+    assert not (await HfModel("./" + "a" * 300).check()).ok
+    assert not (await HfModel("./base+./" + "a" * 300).check()).ok
 
 
 async def test_a_model_that_is_nowhere_says_so_at_once(

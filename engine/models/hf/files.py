@@ -39,7 +39,7 @@ def parse_target(target: str) -> Target:
     """Take ``MODEL[+ADAPTER][+4bit]`` apart; a path that exists as it is written is a model's."""
     four_bit = target.endswith(FOUR_BIT)
     target = target.removesuffix(FOUR_BIT)
-    model, _, adapter = ("", "", "") if of_home(target).exists() else target.rpartition("+")
+    model, _, adapter = ("", "", "") if _exists(of_home(target)) else target.rpartition("+")
     return Target(model, adapter, four_bit) if model and adapter else Target(target, "", four_bit)
 
 
@@ -50,11 +50,18 @@ def locate(name: str) -> Path | None:
         ModelError: where it is neither here nor such a name.
     """
     path = of_home(name)
-    if path.exists():
+    if _exists(path):
         return path.resolve()
     if not _HUB_NAME.fullmatch(name):
         raise ModelError(f"there is no folder {name}", "name a folder, or a model of the hub as OWNER/NAME")
     return cached_snapshot(name)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def cached_snapshot(name: str) -> Path | None:
@@ -169,6 +176,8 @@ def _inspect_safetensors(path: Path) -> None:
         raise ModelError(f"{path} is missing", "fetch the model again") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror})") from error
+    except ValueError:
+        raise ModelError(f"{path.parent} is damaged: {path.name!r} is no name of a file") from None
     try:
         table = json.loads(head)
         ends = [entry["data_offsets"][1] for name, entry in table.items() if name != "__metadata__"]
