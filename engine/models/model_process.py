@@ -50,6 +50,7 @@ class ModelProcess:
         self._listeners: dict[int, Callable[[object | None], None]] = {}
         self._lock = threading.Lock()
         self._ended = False
+        self._closed = False
         roots = [str(Path(root).resolve().parent) for root in engine.__path__]
         inherited = os.environ.get("PYTHONPATH")
         self._process = subprocess.Popen(  # noqa: S603 - this Python, with a module of this program
@@ -101,6 +102,8 @@ class ModelProcess:
         self._send({"id": number, kind: dict(body)})
         try:
             while (part := await queue.get()) is not None:
+                if isinstance(part, ModelError):
+                    raise part
                 yield part
         finally:
             if number in self._listeners:
@@ -108,6 +111,7 @@ class ModelProcess:
 
     def close(self) -> None:
         """End the process. Takes `CLOSE_SECONDS` at most."""
+        self._closed = True
         assert self._process.stdin
         with suppress(OSError):
             self._process.stdin.close()
@@ -145,10 +149,12 @@ class ModelProcess:
         if not self.loaded.done():
             self.loaded.set_exception(self._gone())
         for listener in listeners:
-            listener({"error": {"message": str(self._gone())}})
+            listener(self._gone())
             listener(None)
 
     def _gone(self) -> ModelError:
+        if self._closed:
+            return ModelError(f"{self._name} is closed")
         code = self._process.returncode
         how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else "ended"
         return ModelError(

@@ -39,8 +39,9 @@ async def test_a_process_that_dies_in_the_middle_of_a_line_is_gone(
     process = ModelProcess("dies", {}, name="m.gguf", library="llama.cpp")
     async with asyncio.timeout(5):
         await asyncio.wrap_future(process.loaded)
-        said = [part async for part in process.replies("chat", {})]
-    assert "SIGKILL" in str(said)
+        with pytest.raises(ModelError, match="SIGKILL") as killed:
+            await anext(process.replies("chat", {}))
+    assert "too little memory" in killed.value.hint
     assert not process.alive
 
 
@@ -84,6 +85,15 @@ async def test_a_model_that_is_closed_while_it_starts_stays_closed(model: Slowly
     with pytest.raises(ModelError, match="closed"):
         await loading
     assert model.started == 0
+
+
+async def test_who_closes_a_model_is_not_told_that_its_file_may_be_damaged(model: SlowlyFound) -> None:
+    process = await model._loaded()
+    answer = asyncio.ensure_future(anext(process.replies("chat", {})))
+    await asyncio.sleep(0)
+    await model.aclose()
+    with pytest.raises(ModelError, match=r"^m\.gguf is closed$"):
+        await answer
 
 
 def test_each_of_two_event_loops_can_start_a_model_for_many_requests(model: SlowlyFound) -> None:
