@@ -42,6 +42,7 @@ from engine.models.streaming import (
     server_address,
     short,
     token_logprobs,
+    whole,
 )
 
 NOT_RUNNING_HINT = "start it with `ollama serve`, or set OLLAMA_HOST to where it runs"
@@ -58,10 +59,10 @@ class Refused(Exception):
 
 
 class OllamaClient(ollama.AsyncClient):
-    """Ollama's client (host from OLLAMA_HOST, its headers), plus a way to stream that it does not offer.
+    """Ollama's client (host from OLLAMA_HOST, its headers), plus ways to ask that it does not offer.
 
     Its own methods cannot send ``truncate`` and ``shift``, without which a server silently drops what
-    does not fit, and cut the stream at every U+0085 that a model writes.
+    does not fit, cut the stream at every U+0085 that a model writes, and keep a reply of any length.
     """
 
     def __init__(self, host: str | None = None) -> None:
@@ -93,11 +94,23 @@ class OllamaClient(ollama.AsyncClient):
         headers = {"Accept-Encoding": "identity"}
         async with self._client.stream("POST", path, json=body, headers=headers) as response:
             if response.status_code != httpx.codes.OK:
-                async with aclosing(lines(response, who)) as received:
-                    raise Refused(response.status_code, _words(await anext(received, "")))
+                raise Refused(response.status_code, _words(await whole(response, who)))
             async with aclosing(lines(response, who)) as received:
                 async for line in received:
                     yield line
+
+    async def ask(self, method: str, path: str, who: str, body: dict[str, Any] | None = None) -> Fields:
+        """Send one request and return the reply, which is short.
+
+        Raises:
+            Refused: where the server does not accept it.
+        """
+        headers = {"Accept-Encoding": "identity"}
+        async with self._client.stream(method, path, json=body, headers=headers) as response:
+            said = await whole(response, who)
+        if response.status_code != httpx.codes.OK:
+            raise Refused(response.status_code, _words(said))
+        return Fields.parse(said, who)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +193,12 @@ class OllamaModel:
     async def _learn(self) -> _Facts:
         """Ask once what the model can do."""
         if self._facts is None:
-            try:
-                shown = await self._client.show(self._name)
-            except ollama.ResponseError as error:
-                raise Refused(error.status_code, str(error.error)) from error
-            except (ValueError, TypeError, AttributeError, RecursionError) as error:
-                raise ModelError(f"{self._who} described {self._name} in an unknown way") from error
-            family = (shown.details.family if shown.details else None) or ""
-            info = shown.modelinfo or {}
-            context = next((value for key, value in info.items() if key.endswith(".context_length")), 0)
+            shown = await self._client.ask("POST", "/api/show", self._who, {"model": self._name})
+            family = shown.inner("details").text("family")
+            info = shown.inner("model_info")
+            context = next((info.raw(name) for name in info if name.endswith(".context_length")), 0)
             self._facts = _Facts(
-                thinks="thinking" in (shown.capabilities or ()),
+                thinks="thinking" in shown.texts("capabilities"),
                 levels="gpt-oss" in self._name.casefold() or family == "gptoss",
                 context=context if isinstance(context, int) else 0,
             )
@@ -285,15 +293,13 @@ async def installed(client: OllamaClient) -> list[tuple[str, str]]:
     who = f"Ollama at {client.url}"
     with connection(who, NOT_RUNNING_HINT):
         try:
-            listed = await client.list()
-        except ollama.ResponseError as error:
-            raise ModelError(f"{who} refused to list its models: {short(str(error.error))}") from error
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise ModelError(f"{who} listed its models in an unknown way") from error
+            listed = await client.ask("GET", "/api/tags", who)
+        except Refused as error:
+            raise ModelError(f"{who} refused to list its models: {short(error.said)}") from error
     return [
-        (entry.model, f"{entry.size / 1e9:.1f} GB" if entry.size else "installed")
-        for entry in listed.models
-        if entry.model
+        (name, f"{size / 1e9:.1f} GB" if (size := entry.count("size")) else "installed")
+        for entry in listed.inners("models")
+        if (name := entry.text("model"))
     ]
 
 

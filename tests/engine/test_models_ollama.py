@@ -348,6 +348,30 @@ def test_the_host_is_the_clients_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "https://gpu.example:8443" in OllamaModel("x")._who
 
 
+async def test_a_description_without_an_end_and_a_refusal_of_many_lines() -> None:
+    replies = [
+        b"200 OK\r\n\r\n" + b" " * (MAX_LINE_BYTES + 1),
+        b'400 No\r\n\r\n{\n"error": "prompt too long"\n}',
+    ]
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 " + replies.pop(0))
+        if replies:
+            await writer.drain()
+            await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(reply, "127.0.0.1", 0)
+    model = OllamaModel("m", host=f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
+    async with listener, asyncio.timeout(5):
+        with pytest.raises(ModelError, match="more than"):
+            await anext(model.chat(ChatRequest(system="s", user="u")))
+        with pytest.raises(PromptTooLong):
+            await anext(model.chat(ChatRequest(system="s", user="u")))
+    await model.aclose()
+
+
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:9"])
 async def test_no_proxy_lies_between_this_machine_and_itself(
     proxy: str, monkeypatch: pytest.MonkeyPatch
