@@ -87,7 +87,7 @@ async def _openai() -> list[ModelOption]:
     try:
         http = client(url, os.environ.get(KEY_VARIABLE, "").strip())
     except ModelError as error:
-        return [_absent("OpenAI protocol", str(error), hint)]
+        return [_absent("OpenAI protocol", str(error), error.hint or hint)]
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             names = await served(http, f"the server at {url}", hint)

@@ -56,7 +56,7 @@ class OpenAIModel:
     The API key comes from `KEY_VARIABLE` alone, and appears in no spec and no error.
 
     Raises:
-        ModelError: for an address that is none.
+        ModelError: for an address that is none, or a key that cannot be sent.
     """
 
     def __init__(self, url: str, name: str, *, slots: int = 6, patience: Patience | None = None) -> None:
@@ -182,9 +182,12 @@ def client(url: str, key: str) -> httpx.AsyncClient:
     """Return a client for the server at ``url`` that sends ``key``, if there is one.
 
     Raises:
-        ModelError: where ``url`` is no address.
+        ModelError: where ``url`` is no address, or the key cannot be sent, which its own error would show.
     """
     address = server_address(url)
+    if not (key.isascii() and key.isprintable()):
+        hint = f"correct {KEY_VARIABLE}"
+        raise ModelError(f"{KEY_VARIABLE} holds more than one line, or signs that no key has", hint)
     headers = {"Accept-Encoding": "identity"}
     if key:
         headers["Authorization"] = f"Bearer {key}"

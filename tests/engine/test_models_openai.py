@@ -23,6 +23,7 @@ from engine.models.base import (
     ReasoningChunk,
     TokenLogprob,
 )
+from engine.models.discover import _openai
 from engine.models.openai import OpenAIModel
 from engine.models.registry import open_model
 from engine.models.streaming import Patience
@@ -162,6 +163,17 @@ async def test_the_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) 
     assert "Incorrect API key" in str(error)
     assert "WIZARD_OPENAI_API_KEY" in error.hint
     assert SECRET not in f"{error!r} {error} {error.hint} {reachability}"
+
+
+@pytest.mark.parametrize("end", ["\nsecond line", "\u00e9", "\udcff"])
+async def test_a_key_that_cannot_be_sent_is_not_shown_either(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setenv("WIZARD_OPENAI_API_KEY", SECRET + end)
+    monkeypatch.setenv("WIZARD_OPENAI_URL", "http://127.0.0.1:9/v1")
+    with pytest.raises(ModelError, match="WIZARD_OPENAI_API_KEY") as refused:
+        await ask(open_model("openai:http://127.0.0.1:9/v1#guard"))
+    assert SECRET not in f"{refused.value!r} {await _openai()}"
 
 
 async def test_nothing_listens() -> None:
