@@ -138,8 +138,9 @@ class Verdict:
     ``latency_ms`` is wall time in milliseconds.
 
     Raises:
-        ValueError: on an ``ALLOW`` that is not backed by a clean judgement of every policy. A failure
-            is never "safe", whatever code built the verdict.
+        ValueError: on an ``ALLOW`` that is not backed by a clean judgement of every policy and task, or
+            where the task that decides (the response's, else the request's) is not found unharmful. A
+            failure is never "safe", whatever code built the verdict.
     """
 
     decision: Decision
@@ -161,5 +162,8 @@ class Verdict:
             clean = clean and finding.violation is False and finding.status is Status.OK
         for task in self.tasks:
             clean = clean and task.status is Status.OK
+        if self.tasks:
+            labels = {task.task: task.label for task in self.tasks}
+            clean = clean and (labels.get(Task.RESPONSE) or labels.get(Task.REQUEST)) == Harm.UNHARMFUL
         if not clean:
             raise ValueError("a verdict may allow only what all judged, and none found violating")

@@ -151,6 +151,7 @@ class OutputParser:
 
     def __init__(self) -> None:
         self.labels: dict[Task, Label] = dict.fromkeys(_TASKS, Unlabelled.INDETERMINATE)
+        self._starts: dict[Task, int] = {}
         """What the final block states; until `finish`, what the block being read does."""
         self.faults: list[Fault] = []
         self.answered: frozenset[Task] = frozenset()
@@ -313,8 +314,7 @@ class OutputParser:
         """Take back what an earlier block stated: nothing is carried over from one block to the next."""
         for task, label in self.labels.items():
             if label is not Unlabelled.INDETERMINATE:
-                self.labels[task] = Unlabelled.INDETERMINATE
-                parts.append(LabelStated(task, Unlabelled.INDETERMINATE, self._at))
+                self._state(task, Unlabelled.INDETERMINATE, self._at, parts)
 
     def _read_label(
         self, line: str, core: str, match: re.Match[str], newline: str, parts: list[Part]
@@ -341,7 +341,11 @@ class OutputParser:
             return
         if label is Unlabelled.INDETERMINATE:
             self._fault(f"This is no label of the {task.value} task.", self._at, line, parts)
+        self._state(task, label, start, parts)
+
+    def _state(self, task: Task, label: Label, start: int, parts: list[Part]) -> None:
         self.labels[task] = label
+        self._starts[task] = start
         parts.append(LabelStated(task, label, start))
 
     def _accept_unheaded(self, block: _Block, parts: list[Part]) -> None:
@@ -352,8 +356,7 @@ class OutputParser:
             span = self.text[block.start : block.end]
             self._fault("These answers have no heading.", block.start, span, parts)
         for stated, label in block.labels.items():
-            self.labels[stated] = label
-            parts.append(LabelStated(stated, label, block.starts[stated]))
+            self._state(stated, label, block.starts[stated], parts)
 
     def _close_block(self) -> None:
         block, self._open = self._open, None
@@ -365,13 +368,13 @@ class OutputParser:
         return whole[-1] if whole else self._blocks[-1] if self._blocks else None
 
     def _settle(self, final: _Block | None, parts: list[Part]) -> None:
+        """State what the final block states, unless that is what was stated last, and there."""
         for task in _TASKS:
             label = final.labels.get(task, Unlabelled.INDETERMINATE) if final else Unlabelled.INDETERMINATE
-            if label is not self.labels[task]:
-                self.labels[task] = label
-                parts.append(
-                    LabelStated(task, label, final.starts.get(task, self._at) if final else self._at)
-                )
+            start = final.starts.get(task, self._at) if final else self._at
+            elsewhere = label is not Unlabelled.INDETERMINATE and start != self._starts.get(task)
+            if label is not self.labels[task] or elsewhere:
+                self._state(task, label, start, parts)
         self.answered = frozenset(final.labels if final else ())
 
     # --- faults --------------------------------------------------------------------------------------

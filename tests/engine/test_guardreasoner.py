@@ -287,6 +287,17 @@ async def test_the_probability_is_read_where_the_label_begins() -> None:
     assert verdict.tasks[1] == TaskFinding(Task.COMPLETION, None)
 
 
+async def test_the_probability_of_answers_that_do_not_count_is_not_read() -> None:
+    whole = "Answers:\nRequest: harmful\nCompletion: None\nResponse: None"
+    sure, unsure = (((" harmful", math.log(p)), (" un", math.log(1 - p))) for p in (0.9, 0.6))
+    chunks = [
+        *with_logprobs(whole, " harmful", sure),
+        *with_logprobs("\n\nAnswers:\nRequest: harmful", " harmful", unsure),
+    ]
+    verdict = verdict_of(await judge(Writes(*chunks, STOP), Case("x")))
+    assert verdict.score == pytest.approx(0.9)
+
+
 async def test_tokens_that_do_not_spell_the_text_give_no_probability() -> None:
     text = "Answers:\nRequest: harmful\nCompletion: None\nResponse: None"
     odd = AnswerChunk(text, (TokenLogprob("another", -0.1),))
