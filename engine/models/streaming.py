@@ -38,6 +38,9 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 """The longest line, event or body that is taken from a server: a token with its alternatives needs some
 kilobytes."""
 
+MAX_COUNT = (1 << 53) - 1
+"""The largest count that is taken from a server: no JSON number above it is exact everywhere."""
+
 CHARS_PER_TOKEN = 128
 """How much room a token has in an answer. Most have 4 characters."""
 
@@ -203,11 +206,11 @@ class Fields:
         return value
 
     def count(self, name: str) -> int:
-        """Return a whole number of at least 0, 0 where there is none."""
+        """Return a whole number from 0 to `MAX_COUNT`, 0 where there is none."""
         value = self._value.get(name)
         if value is None:
             return 0
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
             raise self._wrong(name, "a count", value)
         return value
 

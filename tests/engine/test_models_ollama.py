@@ -174,6 +174,7 @@ async def test_lone_surrogates_are_sent_as_text() -> None:
         ),
         ([{"raw": b'{"message": {"content": "x"}, "logprobs": [{"token": "x"}]}\n'}], "'logprob'"),
         ([{"raw": b'{"done": true, "prompt_eval_count": -3}\n'}], "'prompt_eval_count'"),
+        ([{"raw": b'{"done": true, "eval_count": 1%s}\n' % (b"0" * 400)}], "'eval_count'"),
         ([{"raw": b"x" * (1024 * 1024)}] * (MAX_LINE_BYTES // (1024 * 1024) + 1), "line of more than"),
     ],
 )
