@@ -32,7 +32,7 @@ class LineColours:
     """The spans of a text's lines. Each is computed once for what it reads and the state before it."""
 
     def __init__(self, colouring: Colouring) -> None:
-        self._colouring = colouring
+        self.colouring = colouring
         self._known: dict[tuple[str, State], tuple[tuple[Span, ...], State]] = {}
         self._before: list[State] = [None]
 
@@ -51,7 +51,7 @@ class LineColours:
         if found is None:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
-            found = self._known[line, before] = self._colouring(line, before)
+            found = self._known[line, before] = self.colouring(line, before)
         return found
 
 

@@ -21,10 +21,13 @@ class SafeDocument(DocumentBase):
     def __init__(self, text: str) -> None:
         self._lines = text.split("\n")
         self._shown = [_shown(line) for line in self._lines]
+        self._text: str | None = text
 
     @property
     def text(self) -> str:
-        return "\n".join(self._lines)
+        if self._text is None:  # an editor asks for it with every row that it draws
+            self._text = "\n".join(self._lines)
+        return self._text
 
     @property
     def newline(self) -> str:  # type: ignore[override]
@@ -51,6 +54,7 @@ class SafeDocument(DocumentBase):
     def replace_range(self, start: Location, end: Location, text: str) -> EditResult:
         (top, left), (bottom, right) = sorted((start, end))
         replaced = self.get_text_range(start, end)
+        self._text = None
         before = self._lines[top][:left] if top < len(self._lines) else ""
         after = self._lines[bottom][right:] if bottom < len(self._lines) else ""
         inserted = text.split("\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import events
 from textual.content import Content
 from textual.message import Message
@@ -25,6 +27,9 @@ class SafeEditor(TextArea):
     HELD_FATE = "kept in full"
     """What becomes of a text that is held."""
 
+    MOST_TEXT: ClassVar[int] = EDITABLE_TEXT
+    """The most characters that are edited here."""
+
     class Held(Message):
         """A key was pressed that would edit a held text."""
 
@@ -42,7 +47,7 @@ class SafeEditor(TextArea):
 
     @value.setter
     def value(self, text: str) -> None:
-        self._held = text if _too_large(text) else None
+        self._held = text if self._too_large(text) else None
         self.read_only = self._held is not None
         size = "" if self._held is None else f" · {len(text):,} characters, shown in part, {self.HELD_FATE}"
         self.border_title = self._title + size
@@ -59,6 +64,13 @@ class SafeEditor(TextArea):
         self.wrapped_document = type(self.wrapped_document)(self.document, tab_width=self.indent_width)
         self.navigator = type(self.navigator)(self.wrapped_document)
         self._rewrap_and_refresh_virtual_size()
+
+    def _recompute_cursor_offset(self) -> None:
+        # An edit is undone before the cursor is put back: it may be below the last line for that long.
+        row, column = self.cursor_location
+        self._cursor_offset = self.wrapped_document.location_to_offset(
+            (row, column) if row < self.document.line_count else self.document.end
+        )
 
     def insert_newline(self) -> None:
         """Add a line at the cursor."""
@@ -87,7 +99,7 @@ class SafeEditor(TextArea):
         if self.held:
             self.post_message(self.Held())
             return
-        if _too_large(pasted) or len(pasted) + len(self.document.text) > EDITABLE_TEXT:
+        if self._too_large(pasted) or len(pasted) + len(self.document.text) > self.MOST_TEXT:
             before = self.document.get_text_range(self.document.start, min(self.selection))
             after = self.document.get_text_range(max(self.selection), self.document.end)
             self.value = before + pasted + after
@@ -95,15 +107,14 @@ class SafeEditor(TextArea):
             result = self._replace_via_keyboard(pasted, *self.selection)
             if result is not None:
                 self.move_cursor(result.end_location)
-            if _too_large(self.document.text):
+            if self._too_large(self.document.text):
                 self.value = self.document.text
         self.focus()
 
-
-def _too_large(text: str) -> bool:
-    if len(text) <= EDITABLE_LINE:
-        return False
-    return len(text) > EDITABLE_TEXT or max(map(len, text.split("\n"))) > EDITABLE_LINE
+    def _too_large(self, text: str) -> bool:
+        if len(text) <= EDITABLE_LINE:
+            return False
+        return len(text) > self.MOST_TEXT or max(map(len, text.split("\n"))) > EDITABLE_LINE
 
 
 def _elided(text: str) -> str:

@@ -70,6 +70,17 @@ async def test_newlines_are_added_and_undone() -> None:
         assert editor.value == "a\nb"
 
 
+async def test_lines_that_needed_a_scrollbar_are_undone_with_the_cursor_below_what_is_left() -> None:
+    async with Editing().run_test(size=(40, 10)) as pilot:
+        editor = pilot.app.query_one(CaseEditor)
+        editor.post_message(Paste("a\n" * 30))
+        await pilot.pause()
+        await pilot.press("ctrl+z")
+        assert editor.value == ""
+        await pilot.press("ctrl+y")
+        assert editor.value == "a\n" * 30
+
+
 async def test_a_text_too_large_is_held_whole_and_cleared_by_backspace() -> None:
     text = "x" * 1_000_000
     async with Editing().run_test() as pilot:

@@ -1,0 +1,355 @@
+"""An editor for files with a grammar: line numbers, colours, marks beside the lines, and what was found."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import ClassVar, TypeVar
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.document._document import Location, Selection
+from textual.document._edit import Edit
+from textual.document._history import EditHistory
+from textual.expand_tabs import expand_text_tabs_from_widths
+from textual.reactive import reactive
+from textual.strip import Strip
+
+from app.widgets.colouring import STYLES, Colouring, LineColours
+from app.widgets.safe_editor import SafeEditor
+
+_MOST_UNDONE = 500
+
+Columns = tuple[int, int]
+"""The first code point of a stretch of a line, and the one behind its last."""
+
+T = TypeVar("T")
+
+_Styled = tuple[int, int, Style]
+
+
+class Severity(StrEnum):
+    """How grave it is what was found in a line. The value is the glyph beside the line."""
+
+    ERROR = "!"
+    WARNING = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is marked of a line: how grave, and the stretches that are underlined, if it is not all of it."""
+
+    severity: Severity
+    spans: tuple[Columns, ...] = ()
+
+
+class CodeEditor(SafeEditor):
+    """An editor with line numbers. `Changed` is posted once for every change, and holds no text.
+
+    Lines are counted from 1 where people read them: in the gutter, in marks and in `go_to`. Locations are
+    Textual's: a row and a column, from 0. Marks and what was found move with their lines while one types,
+    until they are shown anew. A text too large to edit is shown in part and without all this.
+    """
+
+    MOST_TEXT = 400_000
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *(f"code--{style}" for style in STYLES),
+        *("code--number", "code--here", "code--changed", "code--error", "code--warning", "code--found"),
+    }
+
+    revision: reactive[int] = reactive(0, init=False, repaint=False)
+    """Grows with every change of the text, for who watches it."""
+
+    def __init__(
+        self, title: str, *, id: str, placeholder: str = "", colouring: Colouring | None = None
+    ) -> None:
+        self._colours = None if colouring is None else LineColours(colouring)
+        self._marks: Mapping[int, Mark] = {}
+        self._changed: Collection[int] = frozenset()
+        self._found: Mapping[int, Sequence[Columns]] = {}
+        self._placed: Sequence[str] = ()
+        self._sections: dict[int, list[list[_Styled]]] = {}
+        super().__init__(title, id=id, placeholder=placeholder)
+        self.history = EditHistory(
+            max_checkpoints=_MOST_UNDONE, checkpoint_timer=2.0, checkpoint_max_characters=100
+        )
+        self.show_line_numbers = True
+
+    # --- the text ------------------------------------------------------------------------------------
+
+    @property
+    def colouring(self) -> Colouring | None:
+        """What the lines are coloured by."""
+        return None if self._colours is None else self._colours.colouring
+
+    @colouring.setter
+    def colouring(self, colouring: Colouring | None) -> None:
+        self._colours = None if colouring is None else LineColours(colouring)
+        self._redraw()
+
+    @property
+    def cursor(self) -> Location:
+        """Where the cursor is: row and column, from 0."""
+        return self.selection.end
+
+    def replace_text(self, text: str) -> None:
+        """Replace all of the text by one edit that can be undone. The cursor stays at its line.
+
+        Where the text before or the new one is too large to edit, nothing can be undone any more.
+        """
+        before = self.value
+        if text == before:
+            return
+        if self.held or self._too_large(text):
+            self.value = text
+            return
+        first = _shared(before, text)
+        kept = _shared(before[first:][::-1], text[first:][::-1])
+        top, bottom = _location(before, first), _location(before, len(before) - kept)
+        row, column = self.cursor
+        line = self.document.get_line(row)
+        self.history.checkpoint()
+        self.edit(Edit(text[first : len(text) - kept], top, bottom, maintain_selection_offset=True))
+        self.history.checkpoint()
+        if top <= (row, column) < bottom:
+            self.selection = Selection.cursor(
+                self._visitable(_nearest(self.document.lines, line, row), column)
+            )
+
+    def go_to(self, line: int, column: int = 0) -> None:
+        """Put the cursor at a line, counted from 1, and a column, from 0, and that in the middle."""
+        self.move_cursor(self._visitable(line - 1, column))
+        self.call_after_refresh(self.scroll_cursor_visible, center=True)
+
+    def _visitable(self, row: int, column: int) -> Location:
+        row = min(max(row, 0), self.document.line_count - 1)
+        return row, min(max(column, 0), len(self.document.get_line(row)))
+
+    def select(self, row: int, columns: Columns) -> None:
+        """Select a stretch of a line, and bring it into sight."""
+        self.selection = Selection((row, columns[0]), (row, columns[1]))
+        self.record_cursor_width()
+        self.history.checkpoint()
+
+    def insert_newline(self) -> None:
+        """Add a line at the cursor that is indented as the present one."""
+        if self.held:
+            self.post_message(self.Held())
+            return
+        row, column = min(self.selection)
+        before = self.document.get_text_range((row, 0), (row, column))
+        indent = before[: len(before) - len(before.lstrip(" \t"))]
+        self._replace_via_keyboard("\n" + indent, *self.selection)
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self.held and (event.is_printable or event.key in ("backspace", "delete", "enter")):
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Held())
+        elif event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.insert_newline()
+        else:
+            await super()._on_key(event)
+
+    # --- what is shown beside and over it ------------------------------------------------------------
+
+    def show_marks(self, marks: Mapping[int, Mark]) -> None:
+        """Show what was found in lines, by their numbers from 1, in place of what was shown before."""
+        self._marks = {line - 1: mark for line, mark in marks.items()}
+        self._redraw()
+
+    def show_changed(self, lines: Collection[int]) -> None:
+        """Show which lines, by their numbers from 1, are others than in the file."""
+        self._changed = frozenset(line - 1 for line in lines)
+        self._redraw()
+
+    def show_found(self, found: Mapping[int, Sequence[Columns]]) -> None:
+        """Show stretches of lines, by their rows from 0, as those that are looked for."""
+        self._found = dict(found)
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._line_cache.clear()
+        self._sections.clear()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        self._sections.clear()
+        super().notify_style_update()
+
+    def _rewrap_and_refresh_virtual_size(self) -> None:
+        self._sections.clear()
+        super()._rewrap_and_refresh_virtual_size()
+
+    # --- following changes ---------------------------------------------------------------------------
+
+    def _set_document(self, text: str, language: str | None) -> None:
+        self._marks, self._changed, self._found = {}, frozenset(), {}
+        super()._set_document(text, language)
+        self.show_line_numbers = not self.held
+        self._follow()
+
+    def _build_highlight_map(self) -> None:
+        # The base class calls this once the text has changed, in whichever way.
+        super()._build_highlight_map()
+        self._follow()
+
+    def _follow(self) -> None:
+        """Move what is shown of the lines to where they are now."""
+        self._sections.clear()
+        if self._colours is not None:
+            self._colours.forget_places()
+        before, after = self._placed, self.document.lines
+        if self._marks or self._found or self._changed:
+            move = _Move(before, after)
+            self._marks = {
+                row: mark if kept else replace(mark, spans=()) for row, mark, kept in move.of(self._marks)
+            }
+            self._found = {row: spans for row, spans, kept in move.of(self._found) if kept}
+            self._changed = {row for row, _, _ in move.of(dict.fromkeys(self._changed))}
+        self._placed = list(after)
+        self.revision += 1
+
+    # --- drawing -------------------------------------------------------------------------------------
+
+    @property
+    def gutter_width(self) -> int:
+        """A glyph, the number, another glyph, a blank."""
+        return super().gutter_width + 1 if self.show_line_numbers else 0
+
+    def _render_line(self, y: int) -> Strip:
+        # In place of the base class's, which styles all of a line for each row that a long line has.
+        place = y + self.scroll_offset.y
+        places = self.wrapped_document._offset_to_line_info
+        width = self.scrollable_content_region.width
+        base = self.rich_style
+        if place >= len(places):
+            return Strip.blank(width, base)
+        row, section = places[place]
+        text = self._section(row, section)
+        strip = Strip(text.render(self.app.console), text.cell_len)
+        if self.show_line_numbers:
+            gutter = self._gutter(row) if section == 0 else [("", " " * self.gutter_width)]
+            strip = Strip.join([Strip(self._segments(gutter), self.gutter_width), strip])
+        return strip.adjust_cell_length(width, base).apply_style(base)
+
+    def _section(self, row: int, section: int) -> Text:
+        """Return what one row on the screen shows of a line: its text, the selection and the cursor."""
+        line = self.document.get_line(row)
+        offsets = [0, *self.wrapped_document.get_offsets(row), len(line)]
+        first, last = offsets[section], offsets[section + 1]
+        spans: list[tuple[int, int, Style | None]] = [*self._styled(row, offsets)[section]]
+        if (selected := self._selected(row, len(line))) is not None:
+            spans.append((*selected, self._theme.selection_style))
+        if row == self.cursor[0] and self._draw_cursor:
+            spans.append((self.cursor[1], self.cursor[1] + 1, self._theme.cursor_style))
+        shown = line[first:last] + (" " if last == len(line) else "")  # a place for the cursor
+        text = Text(shown, end="", no_wrap=True)
+        for start, end, style in spans:
+            if style is not None and start < last + 1 and end > first:
+                text.stylize(style, max(start - first, 0), end - first)
+        if "\t" not in shown:
+            return text
+        tabs_before = line.count("\t", 0, first)
+        return expand_text_tabs_from_widths(text, self.wrapped_document.get_tab_widths(row)[tabs_before:])
+
+    def _styled(self, row: int, offsets: Sequence[int]) -> list[list[_Styled]]:
+        """Return the styles of a line for each row on the screen that it takes."""
+        known = self._sections.get(row)
+        if known is None:
+            known = self._sections[row] = [[] for _ in offsets[1:]]
+            for span in self._line_styles(row):
+                first = bisect_right(offsets, span[0], 1, len(offsets) - 1) - 1
+                last = bisect_left(offsets, span[1], 1, len(offsets) - 1)
+                for section in known[first:last]:
+                    section.append(span)
+        return known
+
+    def _line_styles(self, row: int) -> list[_Styled]:
+        if self.held:
+            return []
+        coloured = () if self._colours is None else self._colours.spans(self.document.lines, row)
+        spans = [(first, last, self._style(name)) for first, last, name in coloured]
+        if (mark := self._marks.get(row)) is not None:
+            spans += [(*columns, self._style(mark.severity.name.lower())) for columns in mark.spans]
+        return spans + [(*columns, self._style("found")) for columns in self._found.get(row, ())]
+
+    def _selected(self, row: int, length: int) -> Columns | None:
+        """Return the stretch of a line that is selected; one behind its last letter where its end is, too."""
+        (top, left), (bottom, right) = sorted(self.selection)
+        if not top <= row <= bottom or (top, left) == (bottom, right):
+            return None
+        return (left if row == top else 0), (right if row == bottom else length + 1)
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"code--{name}", partial=True)
+
+    def _segments(self, gutter: list[tuple[str, str]]) -> list[Segment]:
+        return [Segment(text, self._style(name) if name else None) for name, text in gutter]
+
+    def _gutter(self, row: int) -> list[tuple[str, str]]:
+        """Return the styles and texts of a line's gutter."""
+        mark = self._marks.get(row)
+        number = f"{row + 1:>{self.gutter_width - 3}}"
+        return [
+            ("", " ") if mark is None else (mark.severity.name.lower(), mark.severity.value),
+            ("here" if row == self.cursor[0] else "number", number),
+            ("changed", "·") if row in self._changed else ("", " "),
+            ("", " "),
+        ]
+
+
+class _Move:
+    """Where the lines of a text are in another one, which differs from it in one stretch of lines."""
+
+    def __init__(self, before: Sequence[str], after: Sequence[str]) -> None:
+        most = min(len(before), len(after))
+        first = 0
+        while first < most and before[first] == after[first]:
+            first += 1
+        kept = 0
+        while kept < most - first and before[-1 - kept] == after[-1 - kept]:
+            kept += 1
+        self._first, self._last = first, len(before) - kept
+        self._by = len(after) - len(before)
+
+    def of(self, items: Mapping[int, T]) -> Sequence[tuple[int, T, bool]]:
+        """Return the rows of things now, the things, and whether their lines read as before.
+
+        Where the stretch has as many lines as before, those are taken for the same ones, edited.
+        """
+        moved = []
+        for row, item in items.items():
+            if row < self._first or row >= self._last:
+                moved.append((row if row < self._first else row + self._by, item, True))
+            elif self._by == 0:
+                moved.append((row, item, False))
+        return moved
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many characters two texts have in common at their beginning."""
+    least, most = 0, min(len(one), len(other))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if one[least:middle] == other[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least
+
+
+def _location(text: str, offset: int) -> Location:
+    return text.count("\n", 0, offset), offset - (text.rfind("\n", 0, offset) + 1)
+
+
+def _nearest(lines: Sequence[str], line: str, row: int) -> int:
+    """Return the row nearest to ``row`` that reads ``line``, or ``row`` where none does."""
+    same = [index for index, each in enumerate(lines) if each == line]
+    return min(same, key=lambda index: abs(index - row), default=row)
