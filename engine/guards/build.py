@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from engine.guards.base import Guard
+from engine.policies.load import Texts
 from engine.workspace import Workspace
 
 
@@ -68,13 +69,14 @@ def build_guard(
     speed: Speed | str = Speed.FULL,
     prompt_style: PromptStyle | str = PromptStyle.RAW,
     thresholds: str | None = None,
+    texts: Texts | None = None,
 ) -> Guard:
     """Return the guard; no back end is contacted yet.
 
     ``policy_names`` None means all policies of the workspace. ``serial`` sends one policy at a time,
     ``speed`` is how much of an answer is asked for: only the gauntlet knows them. ``prompt_style`` is how
     a GuardReasoner model is prompted; level is nothing to it. ``thresholds`` are the gauntlet's, as
-    `Thresholds.parse` reads them; None: its own.
+    `Thresholds.parse` reads them; None: its own. ``texts`` count in place of the policies' files.
 
     Raises:
         GuardSetupError: if a model is missing or of no use to this guard.
@@ -91,7 +93,7 @@ def build_guard(
             raise GuardSetupError(
                 "the reasoner works without a model. Leave the model out, or choose another guard."
             )
-        return reasoner.Reasoner(workspace.policies, policy_names, reasoner.Level(level))
+        return reasoner.Reasoner(workspace.policies, policy_names, reasoner.Level(level), texts)
 
     from engine.models.registry import open_model
 
@@ -121,7 +123,7 @@ def build_guard(
         given = None if thresholds is None else Thresholds.parse(thresholds)
     except ValueError as error:
         raise GuardSetupError(f"{error}.") from error
-    policies = load_policies(workspace.policies, policy_names)
+    policies = load_policies(workspace.policies, policy_names, texts)
     return Gauntlet(
         open_model(model_spec),
         policies,

@@ -32,7 +32,7 @@ from engine.guards.matching import Match, SignalIndex
 from engine.guards.similarity import ExampleIndex, Likeness
 from engine.guards.text import Reading
 from engine.guards.weighing import UNCLEAR, UNSAFE, Assessment, Found, Level, Part, Step, nothing_found, weigh
-from engine.policies.load import Policy
+from engine.policies.load import Policy, Texts
 from engine.policies.patterns import Pattern
 from engine.policies.signals import Kind, SignalSet, load_signals
 
@@ -52,8 +52,16 @@ _SHOWN_SPANS = 20
 class Reasoner:
     """A guard that judges by signals, in milliseconds or less."""
 
-    def __init__(self, folder: Path, names: Iterable[str] | None = None, level: Level = Level.MEDIUM) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Iterable[str] | None = None,
+        level: Level = Level.MEDIUM,
+        texts: Texts | None = None,
+    ) -> None:
         """Read the signals of the named policies in ``folder``, or of all that have any.
+
+        ``texts`` count in place of the files'.
 
         Raises:
             PolicyError: if a file cannot be used, or a policy asked for by name has no signals.
@@ -62,7 +70,7 @@ class Reasoner:
         self.model: str | None = None
         self.slots = 1
         self.level = Level(level)
-        shared, signal_sets = load_signals(folder, names)
+        shared, signal_sets = load_signals(folder, names, texts)
         self.policies = tuple(
             Policy(
                 signals.name, signals.text, sha256(signals.text.encode()).hexdigest(), folder / signals.name

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.cases import Case
+
+TEXT_NAME = "policy.md"
+CASES_NAME = "cases.jsonl"
+
+Texts = Mapping[str, str]
+"""Texts that count in place of what is in files, by the files' paths in the policies' folder.
+
+"hate_speech/policy.md" is such a path, always with "/". So a text can be tried before it is saved.
+"""
 
 
 class PolicyError(Exception):
@@ -51,19 +60,23 @@ def policy_names(folder: Path) -> tuple[str, ...]:
     Raises:
         PolicyError: if the folder holds none.
     """
-    names = tuple(sorted(path.parent.name for path in folder.glob("*/policy.md")))
+    names = tuple(sorted(path.parent.name for path in folder.glob(f"*/{TEXT_NAME}")))
     if not names:
         raise PolicyError(f"{folder} holds no policies. 'wizard101 init DIR' lays out a set to start from.")
     return names
 
 
-def load_policies(folder: Path, names: Iterable[str] | None = None) -> tuple[Policy, ...]:
+def load_policies(
+    folder: Path, names: Iterable[str] | None = None, texts: Texts | None = None
+) -> tuple[Policy, ...]:
     """Read the named policies, or all of them, in alphabetical order.
+
+    ``texts`` count in place of the files'.
 
     Raises:
         PolicyError: if a name is unknown or a text cannot be read as UTF-8.
     """
-    return tuple(_load_policy(folder / name) for name in select_names(folder, names))
+    return tuple(_load_policy(folder / name, texts or {}) for name in select_names(folder, names))
 
 
 def select_names(folder: Path, names: Iterable[str] | None) -> tuple[str, ...]:
@@ -82,14 +95,23 @@ def select_names(folder: Path, names: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def _load_policy(folder: Path) -> Policy:
-    path = folder / "policy.md"
+def _load_policy(folder: Path, texts: Texts) -> Policy:
+    content = read_content(folder / TEXT_NAME, texts.get(f"{folder.name}/{TEXT_NAME}"))
+    return Policy(folder.name, content.decode("utf-8"), hashlib.sha256(content).hexdigest(), folder)
+
+
+def read_content(path: Path, instead: str | None = None) -> bytes:
+    """Return a file's content, or that of the text that counts ``instead``. It is UTF-8.
+
+    Raises:
+        PolicyError: if the file cannot be read or is not UTF-8, or the text cannot be written as UTF-8.
+    """
     try:
-        content = path.read_bytes()
-        text = content.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes() if instead is None else instead.encode("utf-8")
+        content.decode("utf-8")
+    except (OSError, UnicodeError) as error:
         raise PolicyError(f"{path} cannot be read: {error}") from error
-    return Policy(folder.name, text, hashlib.sha256(content).hexdigest(), folder)
+    return content
 
 
 def load_cases(folder: Path, name: str) -> tuple[PolicyCase, ...]:
@@ -98,7 +120,7 @@ def load_cases(folder: Path, name: str) -> tuple[PolicyCase, ...]:
     Raises:
         PolicyError: if the file is missing or a line is not a case; the message has the line's number.
     """
-    path = folder / name / "cases.jsonl"
+    path = folder / name / CASES_NAME
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:

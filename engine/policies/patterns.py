@@ -14,9 +14,9 @@ are dismissed without searching.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from engine.guards.text import LONGEST_FAR_MATCH, LONGEST_MATCH, tokenise
 from engine.policies.inflection import inflect
@@ -31,6 +31,8 @@ _GAP_PIECE = re.compile(r"\.\.(\d*)")
 _LIST_NAME = re.compile(r"<([a-z0-9_]+)>")
 _GAP = r"(?: \w+){0,%d}?"
 _FARTHEST = 40
+_KEPT = 8192
+"""Patterns and lists that are kept once they are made: who edits a file has only what changed made anew."""
 _FAR = rf"(?: [^ ]+){{0,{_FARTHEST}}}?"
 _COMMON = frozenset(
     re.findall(
@@ -80,6 +82,13 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
     Raises:
         PatternError: if it is malformed, too long, names an unknown list, or has optional parts only.
     """
+    named = dict.fromkeys(_LIST_NAME.findall(text))
+    return _compiled(text, tuple((name, lists[name]) for name in named if name in lists))
+
+
+@lru_cache(_KEPT)
+def _compiled(text: str, used: tuple[tuple[str, frozenset[Phrase]], ...]) -> Pattern:
+    lists = dict(used)
     expression: list[str] = []
     needs: list[frozenset[Phrase]] = []
     words: set[str] = set()
@@ -108,24 +117,35 @@ def compile_pattern(text: str, lists: WordLists) -> Pattern:
     longest = LONGEST_FAR_MATCH if far else LONGEST_MATCH
     if length > longest:
         raise PatternError(f"{text!r} may match {length} words: at most {longest} are allowed")
-    needs.sort(key=_how_common)
+    needs.sort(key=lambda need: (_common_in(need), len(need)))
     return Pattern(
         text=text,
         needs=tuple(needs),
-        hints=tuple(frozenset(map(rarest, need)) for need in needs),
+        hints=tuple(map(_hints_of, needs)),
         far=far,
         expression="".join(expression) + "(?= )",
         words=frozenset(word for word in words if not word.endswith("*")),
     )
 
 
-def expand_list(entries: list[str], inflected: bool) -> frozenset[Phrase]:
+def expand_list(
+    entries: Iterable[str], inflected: bool, nested: Iterable[frozenset[Phrase]] = ()
+) -> frozenset[Phrase]:
     """Return the phrases of a word list, if ``inflected`` with all forms of entries without ``=``.
+
+    ``nested`` are the phrases of other lists that belong to it as they are.
 
     Raises:
         PatternError: if an entry has no word in it.
     """
-    phrases: set[Phrase] = set()
+    return _expanded(tuple(entries), inflected, tuple(nested))
+
+
+@lru_cache(_KEPT)
+def _expanded(
+    entries: tuple[str, ...], inflected: bool, nested: tuple[frozenset[Phrase], ...]
+) -> frozenset[Phrase]:
+    phrases: set[Phrase] = set().union(*nested)
     for entry in entries:
         phrase = _phrase(entry.removeprefix("="))
         alone = not inflected or entry.startswith("=") or not entry.isascii()
@@ -164,6 +184,7 @@ def _phrase(entry: str) -> Phrase:
     return tokens
 
 
+@lru_cache(_KEPT)
 def _alternatives(phrases: frozenset[Phrase]) -> str:
     """Return an expression for any of the phrases, with the space before it, the longest that there is."""
     stems = sorted(phrase for phrase in phrases if phrase[-1].endswith("*"))
@@ -194,8 +215,14 @@ def _gap_size(digits: str, text: str) -> int:
     return size
 
 
-def _how_common(phrases: frozenset[Phrase]) -> tuple[int, int]:
-    return sum(rarest(phrase) in _COMMON for phrase in phrases), len(phrases)
+@lru_cache(_KEPT)
+def _hints_of(phrases: frozenset[Phrase]) -> frozenset[str]:
+    return frozenset(map(rarest, phrases))
+
+
+@lru_cache(_KEPT)
+def _common_in(phrases: frozenset[Phrase]) -> int:
+    return sum(rarest(phrase) in _COMMON for phrase in phrases)
 
 
 def rarest(phrase: Phrase) -> str:

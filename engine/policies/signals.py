@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from engine.policies.load import PolicyError, select_names
+from engine.policies.load import PolicyError, Texts, read_content, select_names
 from engine.policies.patterns import Pattern, PatternError, WordLists, compile_pattern, expand_list
 
 FILE_NAME = "signals.toml"
@@ -92,14 +92,19 @@ _SHARED_TOP_LEVEL = {
 }
 
 
-def load_signals(folder: Path, names: Iterable[str] | None = None) -> tuple[SignalSet, tuple[SignalSet, ...]]:
+def load_signals(
+    folder: Path, names: Iterable[str] | None = None, texts: Texts | None = None
+) -> tuple[SignalSet, tuple[SignalSet, ...]]:
     """Return the shared signals of ``folder`` and those of the named policies, or of all that have any.
+
+    ``texts`` count in place of the files'.
 
     Raises:
         PolicyError: if a policy asked for by name has no signals, none has, or a file cannot be used.
     """
     wanted = select_names(folder, names)
-    missing = [name for name in wanted if not (folder / name / FILE_NAME).is_file()]
+    texts = texts or {}
+    missing = [name for name in wanted if not _is_there(folder, f"{name}/{FILE_NAME}", texts)]
     if names is not None and missing:
         path = folder / missing[0] / FILE_NAME
         raise PolicyError(
@@ -109,12 +114,11 @@ def load_signals(folder: Path, names: Iterable[str] | None = None) -> tuple[Sign
     if not present:
         raise PolicyError(f"no policy in {folder} has a {FILE_NAME}. See docs/reasoner.md.")
     shared_path = folder / SHARED_NAME
-    shared_bytes, shared_table = _read(shared_path) if shared_path.is_file() else (b"", {})
+    is_shared = _is_there(folder, SHARED_NAME, texts)
+    shared_bytes, shared_table = _read(folder, SHARED_NAME, texts) if is_shared else (b"", {})
     shared_words = _word_lists(shared_path, shared_table, {})
     shared = _shared_set(shared_path, shared_bytes, shared_table, shared_words)
-    return shared, tuple(
-        _policy_set(folder / name / FILE_NAME, shared_bytes, shared_words) for name in present
-    )
+    return shared, tuple(_policy_set(folder, name, texts, shared_bytes, shared_words) for name in present)
 
 
 def _shared_set(path: Path, content: bytes, table: Table, words: WordLists) -> SignalSet:
@@ -129,8 +133,11 @@ def _shared_set(path: Path, content: bytes, table: Table, words: WordLists) -> S
     )
 
 
-def _policy_set(path: Path, shared_bytes: bytes, shared_words: WordLists) -> SignalSet:
-    content, table = _read(path)
+def _policy_set(
+    folder: Path, name: str, texts: Texts, shared_bytes: bytes, shared_words: WordLists
+) -> SignalSet:
+    content, table = _read(folder, f"{name}/{FILE_NAME}", texts)
+    path = folder / name / FILE_NAME
     _reject_unknown(path, "", table, _TOP_LEVEL)
     words = _word_lists(path, table, shared_words)
     return SignalSet(
@@ -141,12 +148,16 @@ def _policy_set(path: Path, shared_bytes: bytes, shared_words: WordLists) -> Sig
     )
 
 
-def _read(path: Path) -> tuple[bytes, Table]:
+def _is_there(folder: Path, file: str, texts: Texts) -> bool:
+    return file in texts or (folder / file).is_file()
+
+
+def _read(folder: Path, file: str, texts: Texts) -> tuple[bytes, Table]:
+    content = read_content(folder / file, texts.get(file))
     try:
-        content = path.read_bytes()
         return content, tomllib.loads(content.decode("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PolicyError(f"{path} cannot be read: {error}") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PolicyError(f"{folder / file} cannot be read: {error}") from error
 
 
 def _word_lists(path: Path, table: Table, inherited: WordLists) -> WordLists:
@@ -166,7 +177,7 @@ def _word_lists(path: Path, table: Table, inherited: WordLists) -> WordLists:
             if unknown:
                 raise PolicyError(f"{path}, {place}: there is no list <{unknown[0]}> above")
             try:
-                lists[name] = expand_list(plain, inflected).union(*(lists[entry] for entry in nested))
+                lists[name] = expand_list(plain, inflected, [lists[entry] for entry in nested])
             except PatternError as error:
                 raise PolicyError(f"{path}, {place}: {error}") from error
     return lists
