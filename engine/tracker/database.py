@@ -26,11 +26,12 @@ from sqlmodel import SQLModel
 
 from engine.disk import is_full
 from engine.tracker import damage
-from engine.tracker import run_tables as run_tables  # the tables join SQLModel.metadata
+from engine.tracker import policy_tables as policy_tables  # the tables join SQLModel.metadata
+from engine.tracker import run_tables as run_tables
 from engine.tracker import schema as schema
 from engine.tracker.records import Damaged, NoRoom, Replaced, TrackerError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in migrations/versions. Revisions are four digits and count upwards."""
 
 BUSY_TIMEOUT_S = 30.0

@@ -22,7 +22,6 @@ from sqlalchemy import (
     table,
     text,
 )
-from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlmodel import col
 
 from engine.cases import Case, Decision, Verdict
@@ -30,10 +29,11 @@ from engine.events import Event, Started, VerdictReached, to_jsonable
 from engine.policies.load import Policy
 from engine.tracker.database import Database
 from engine.tracker.encoding import pack_events, store_text
+from engine.tracker.policies import PolicyHistory, keep_texts
 from engine.tracker.probe_rows import SUMMARY, DamagedRow, read_probe, read_summaries
 from engine.tracker.records import STOPPED, Probe, ProbeSummary, TrackerError
 from engine.tracker.runs import Runs
-from engine.tracker.schema import PolicyTextRow, ProbePolicyRow, ProbeRow, ProbeStreamRow
+from engine.tracker.schema import ProbePolicyRow, ProbeRow, ProbeStreamRow
 
 _TRIGRAM = 3
 
@@ -56,6 +56,7 @@ class Tracker:
         self.read_only = self.database.read_only
         self.notice = self.database.notice
         self.runs = Runs(self.database)
+        self.policies = PolicyHistory(self.database)
 
     def __enter__(self) -> Tracker:
         return self
@@ -105,7 +106,7 @@ class Tracker:
         if not rows:
             return []
         with self.database.writing() as connection:
-            _keep_texts(connection, policies)
+            keep_texts(connection, {policy.sha256: policy.text for policy in policies})
             return _insert(connection, rows, policies)
 
     def probes(
@@ -189,12 +190,6 @@ def _verdict_json(verdict: Verdict) -> str:
         tasks=tuple(dataclasses.replace(finding, reasoning="") for finding in verdict.tasks),
     )
     return json.dumps(to_jsonable(bare), separators=(",", ":"))
-
-
-def _keep_texts(connection: Connection, policies: Sequence[Policy]) -> None:
-    for policy in policies:
-        version = insert_or(PolicyTextRow).values(sha256=policy.sha256, text=policy.text)
-        connection.execute(version.on_conflict_do_nothing())
 
 
 def _insert(

@@ -137,8 +137,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -151,16 +151,16 @@ def upgrade() -> None:
 
 @pytest.fixture
 def with_next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Return what makes 0003 the newest schema; its argument is a last statement of the migration."""
+    """Return what makes 0004 the newest schema; its argument is a last statement of the migration."""
 
     def arrange(more: str = "") -> None:
         folder = tmp_path / "migrations with 100% more"
         (folder / "versions").mkdir(parents=True)
         for source in migrations.FOLDER.glob("**/*.py"):
             (folder / source.relative_to(migrations.FOLDER)).write_bytes(source.read_bytes())
-        (folder / "versions" / "r0003_note.py").write_text(NEXT.format(more=more))
+        (folder / "versions" / "r0004_note.py").write_text(NEXT.format(more=more))
         monkeypatch.setattr(migrations, "FOLDER", folder)
-        monkeypatch.setattr(database, "HEAD", "0003")
+        monkeypatch.setattr(database, "HEAD", "0004")
 
     return arrange
 
@@ -186,7 +186,7 @@ def test_an_older_database_is_backed_up_and_migrated(
         assert probe.case.prompt == "precious"
         case = Case("after")
         assert tracker.save_probe(case, judged(case)) > kept
-    assert rows(path, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert rows(path, "SELECT version_num FROM alembic_version") == [("0004",)]
     assert rows(path, "SELECT note FROM probe") == [(None,), (None,)]
     (backup,) = tmp_path.glob("wizard.db.backup-*")
     assert mode(backup) == 0o600
@@ -219,7 +219,7 @@ def test_a_migration_that_fails_changes_nothing(
     save(path, "precious")
     with_next_migration(more)
     for _ in range(2):
-        with pytest.raises(TrackerError, match=r"could not be brought to schema 0003.*It is unchanged\."):
+        with pytest.raises(TrackerError, match=r"could not be brought to schema 0004.*It is unchanged\."):
             open_tracker(path)
     assert list(tmp_path.glob("wizard.db.backup-*")) == [], "a copy of what is unchanged is of no use"
     assert rows(path, "SELECT version_num, prompt FROM alembic_version, probe") == [(HEAD, "precious")]
