@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from engine.guards.base import Guard
 from engine.policies.load import Texts
 from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from engine.models.base import Model
 
 
 class GuardKind(StrEnum):
@@ -70,6 +74,7 @@ def build_guard(
     prompt_style: PromptStyle | str = PromptStyle.RAW,
     thresholds: str | None = None,
     texts: Texts | None = None,
+    open_with: Callable[[str], Model] | None = None,
 ) -> Guard:
     """Return the guard; no back end is contacted yet.
 
@@ -77,6 +82,7 @@ def build_guard(
     ``speed`` is how much of an answer is asked for: only the gauntlet knows them. ``prompt_style`` is how
     a GuardReasoner model is prompted; level is nothing to it. ``thresholds`` are the gauntlet's, as
     `Thresholds.parse` reads them; None: its own. ``texts`` count in place of the policies' files.
+    ``open_with`` opens the model; None: `open_model`.
 
     Raises:
         GuardSetupError: if a model is missing or of no use to this guard.
@@ -97,6 +103,7 @@ def build_guard(
 
     from engine.models.registry import open_model
 
+    open_with = open_with or open_model
     if kind is GuardKind.GUARDREASONER:
         from engine.guards.guardreasoner import GuardReasoner
 
@@ -107,7 +114,7 @@ def build_guard(
             )
         if policy_names is not None:
             raise GuardSetupError("guardreasoner judges by no policies. Leave them out.")
-        return GuardReasoner(open_model(model_spec), prompt_style=PromptStyle(prompt_style))
+        return GuardReasoner(open_with(model_spec), prompt_style=PromptStyle(prompt_style))
 
     from engine.guards.decision import Thresholds
     from engine.guards.gauntlet import Gauntlet
@@ -125,7 +132,7 @@ def build_guard(
         raise GuardSetupError(f"{error}.") from error
     policies = load_policies(workspace.policies, policy_names, texts)
     return Gauntlet(
-        open_model(model_spec),
+        open_with(model_spec),
         policies,
         effort=Effort(level),
         serial=serial,

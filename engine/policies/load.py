@@ -125,15 +125,19 @@ def load_cases(folder: Path, name: str) -> tuple[PolicyCase, ...]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"{path} cannot be read: {error}") from error
-    cases = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            cases.append(_case(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise PolicyError(f"{path}, line {number}, is not a case: {error!r}") from error
-    return tuple(cases)
+    return tuple(case_of(path, number, line) for number, line in enumerate(lines, 1) if line.strip())
+
+
+def case_of(path: Path, number: int, line: str) -> PolicyCase:
+    """Return the case that a line of a file is.
+
+    Raises:
+        PolicyError: if it is none; the message has the line's number.
+    """
+    try:
+        return _case(json.loads(line))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise PolicyError(f"{path}, line {number}, is not a case: {error!r}") from error
 
 
 def _case(row: dict[str, str | None]) -> PolicyCase:

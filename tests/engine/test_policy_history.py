@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -117,4 +118,4 @@ def test_many_processes_may_note_at_once(tmp_path: Path) -> None:
         versions = tracker.policies.versions(FILE)
     shas = [version.sha256 for version in versions]
     assert {sha(f"text {number}") for number in range(20)} == set(shas)
-    assert all(one != other for one, other in zip(shas, shas[1:], strict=False))
+    assert all(one != other for one, other in pairwise(shas))
