@@ -18,8 +18,9 @@ from engine.tracker.policy_records import PolicyFileVersion, VersionOrigin
 from engine.tracker.probes import Tracker
 from engine.workshop.bisection import BisectionError, bisect
 from engine.workshop.flips import Turn, compare_texts, tally_of
-from engine.workshop.judges import Judge
+from engine.workshop.judges import Judge, Models
 from engine.workshop.trials import Outcome, TrialStopped
+from engine.workshop.versions import UnknownVersion, find_version, note_files, uses_of
 from engine.workshop.workshop import HistoryStore, Workshop
 from engine.workspace import Workspace
 from tests.servers.http import LoopbackServer, Reply, Seen
@@ -263,3 +264,36 @@ async def test_bisection_needs_ends_that_differ() -> None:
         await bisect([version(1), version(2)], same)
     with pytest.raises(BisectionError, match="two versions"):
         await bisect([version(1)], same)
+
+
+# --- versions ------------------------------------------------------------------------------------
+
+
+async def test_files_are_noted_and_found_by_number_or_hash(workspace: Workspace, tracker: Tracker) -> None:
+    history = tracker.policies
+    assert set(note_files(history, workspace.policies, ["glass"])) == {"glass/policy.md", FILE}
+    (workspace.policies / FILE).write_text(SMASH)
+    assert note_files(history, workspace.policies, ["glass"]) == (FILE,)
+    assert note_files(history, workspace.policies, ["glass"]) == ()
+    versions = history.versions(FILE)
+    assert find_version(versions, "v1").number == find_version(versions, "1").number == 1
+    assert find_version(versions, "latest").number == 2
+    assert find_version(versions, versions[1].sha256[:8].upper()).number == 1
+    for word in ("v3", "", versions[0].sha256[:3], "zzzzz"):
+        with pytest.raises(UnknownVersion, match="v1 to v2"):
+            find_version(versions, word)
+
+
+async def test_a_probe_by_the_rules_is_a_use_of_the_signals(workspace: Workspace, tracker: Tracker) -> None:
+    (workspace.policies / "shared.toml").write_text("negations = []\n")
+    history = tracker.policies
+    note_files(history, workspace.policies, ["glass"])
+    guard = Judge().guard(workspace, "glass", {}, Models())
+    asked = Case("How do I break the glass?")
+    events = [event async for event in guard.judge(asked)]
+    number = tracker.save_probe(asked, events, policies=guard.policies)
+    (workspace.policies / FILE).write_text(SMASH)
+    note_files(history, workspace.policies, ["glass"])
+    newest, oldest = history.versions(FILE)
+    assert uses_of(history, oldest).newest_probes == (number,)
+    assert uses_of(history, newest).probes == 0
