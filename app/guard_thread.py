@@ -48,6 +48,7 @@ class GuardThread:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._preparing: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+        self._at_end: list[Callable[[], Awaitable[object]]] = []
 
     def judge(self, case: Case, choice: GuardChoice) -> Judging:
         """Begin to judge and return at once."""
@@ -71,6 +72,14 @@ class GuardThread:
             return await work
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), self._running_loop()))
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Have ``work`` called on the guards' thread, whose event loop is running there. Returns at once."""
+        self._running_loop().call_soon_threadsafe(work)
+
+    def at_end(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Have ``work`` awaited on the guards' thread before it ends."""
+        self._at_end.append(work)
 
     def close(self, patience_s: float = 1.0) -> None:
         """Stop everything and give the guard's connections back, or give up waiting after ``patience_s``."""
@@ -150,4 +159,7 @@ class GuardThread:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._let_go()
+        for work in self._at_end:
+            with contextlib.suppress(Exception):
+                await work()
         asyncio.get_running_loop().stop()

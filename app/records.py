@@ -16,6 +16,7 @@ from engine.tracker.damage import notice
 
 if TYPE_CHECKING:
     from engine.tracker.database import Database
+    from engine.tracker.policies import PolicyHistory
     from engine.tracker.runs import Runs
     from engine.tracker.watch import Watch
 
@@ -33,6 +34,9 @@ class Store(Protocol):
 
     @property
     def runs(self) -> Runs: ...
+
+    @property
+    def policies(self) -> PolicyHistory: ...
 
     def save_probe(
         self, case: Case, events: Sequence[Event], *, policies: Sequence[Policy] = (), source: str = "tui"
