@@ -70,10 +70,13 @@ class Buffer:
         """The hash of the text as it stands."""
         return hash_of(self.text)
 
-    def peek(self) -> Peeked | None:
-        """Return what is in the file if that may have changed since the last look. Any thread may call it."""
+    def peek(self, *, anyway: bool = False) -> Peeked | None:
+        """Return what is in the file, if that may have changed since the last look, or ``anyway``.
+
+        Any thread may call it.
+        """
         stamp = _stamp_of(self.path)
-        if stamp == self._stamp and stamp is not None:
+        if stamp == self._stamp and stamp is not None and not anyway:
             return None
         try:
             return Peeked(stamp, read_file(self.path))
