@@ -7,10 +7,10 @@ types say what there is, and nothing is made up where there is nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from engine.cases import Usage
 
@@ -125,6 +125,10 @@ class ModelTimeout(ModelError):
     """The back end stopped sending."""
 
 
+class CannotCount(ModelError):
+    """The back end has no way to count tokens. Nothing that may pass: asking again is of no use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reachability:
     """Whether a model can be used now, and if not, why and what to do."""
@@ -163,4 +167,21 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Close connections and free the model."""
+        ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A model that can say how long a text is for it. Not every back end can."""
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens of the model's own tokenizer each text has, without loading any weights.
+
+        The plain text is counted: no chat template, no beginning-of-text token. What the text holds of the
+        model's markers counts as the back end reads it. An empty text has none.
+
+        Raises:
+            CannotCount: where the back end has no way to tell.
+            ModelError: and its other subclasses, for everything a back end or a network can do.
+        """
         ...

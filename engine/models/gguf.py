@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import struct
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +39,7 @@ from engine.models.streaming import (
     token_logprobs,
     usage_of,
 )
+from engine.models.token_process import TokenProcess
 
 MISSING_HINT = "pip install 'wizard101[local]'"
 
@@ -80,6 +81,9 @@ class GgufModel(ProcessModel):
         self._exact = exact
         self._patience = patience or Patience()
         self._table = SlotTable(slots)
+        self._tokenizer = TokenProcess(
+            self._name, "engine.models.llama_token_child", "llama.cpp", self._tokenizer_settings
+        )
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         stream = self._stream("chat", request.system, _chat_body(request))
@@ -114,6 +118,10 @@ class GgufModel(ProcessModel):
             raise ModelError(f"{self._name} cut the answer off")
         yield FinishChunk(finish, usage)
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count in a process of its own, which has the file's vocabulary and llama.cpp, but no weights."""
+        return await self._tokenizer.count(texts)
+
     def _failure(self, said: str) -> ModelError:
         if is_overflow(said):
             return PromptTooLong(
@@ -122,11 +130,13 @@ class GgufModel(ProcessModel):
             )
         return ModelError(f"{self._name}: {short(said)}")
 
-    async def _settings(self) -> dict[str, Any]:
+    async def _tokenizer_settings(self) -> dict[str, Any]:
         _find_library()
         await asyncio.to_thread(inspect, self._path)
-        return {
-            "path": str(self._path.resolve()),
+        return {"path": str(self._path.resolve())}
+
+    async def _settings(self) -> dict[str, Any]:
+        return await self._tokenizer_settings() | {
             "slots": self.slots,
             "context": self._context,
             "threads": self._threads,
@@ -136,6 +146,9 @@ class GgufModel(ProcessModel):
     def _start(self, settings: dict[str, Any]) -> ModelProcess:
         self._table = SlotTable(self.slots)
         return ModelProcess("engine.models.llama_child", settings, name=self._name, library="llama.cpp")
+
+    async def aclose(self) -> None:
+        await asyncio.gather(super().aclose(), self._tokenizer.aclose())
 
     async def check(self) -> Reachability:
         try:

@@ -28,7 +28,7 @@ from engine.models.child_pipes import messages_from
 
 CLOSE_SECONDS = 2.0
 
-Kind = Literal["chat", "completion"]
+Kind = Literal["chat", "completion", "count"]
 
 
 class ModelProcess:
@@ -37,7 +37,8 @@ class ModelProcess:
     ``module`` is run in the child and speaks JSON lines. To it: ``{"load": settings}`` first, then ``{"id":
     n, "chat": body}`` or ``{"id": n, "completion": body}`` and ``{"id": n, "cancel": true}``; the end of its
     input ends it. From it: ``{"loaded": true}`` or ``{"failed": why, "hint": .., "unreachable": ..}``, then
-    for each request ``{"id": n, "part": reply}`` and last ``{"id": n, "end": true}``.
+    for each request ``{"id": n, "part": reply}`` and last ``{"id": n, "end": true}``. A child that counts
+    tokens takes ``{"id": n, "count": body}`` alone: see `token_process`.
 
     ``name`` and ``library`` name the model and what runs it in errors.
     """

@@ -208,8 +208,13 @@ class Fields:
     def count(self, name: str) -> int:
         """Return a whole number from 0 to `MAX_COUNT`, 0 where there is none."""
         value = self._value.get(name)
-        if value is None:
-            return 0
+        return 0 if value is None else self._counted(name, value)
+
+    def counts(self, name: str) -> list[int]:
+        """Return the list of whole numbers from 0 to `MAX_COUNT` below ``name``, none where none is."""
+        return [self._counted(name, item) for item in self._list(name)]
+
+    def _counted(self, name: str, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
             raise self._wrong(name, "a count", value)
         return value
@@ -220,12 +225,7 @@ class Fields:
 
     def numbers(self, name: str) -> list[float]:
         """Return the list of finite numbers below ``name``, an empty one where there is none."""
-        value = self._value.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise self._wrong(name, "a list", value)
-        return [self._finite(name, item) for item in value]
+        return [self._finite(name, item) for item in self._list(name)]
 
     def _finite(self, name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -244,12 +244,15 @@ class Fields:
 
     def inners(self, name: str) -> list[Fields]:
         """Return the list of objects below ``name``, an empty one where there is none."""
+        return [Fields(item, self.who) for item in self._list(name)]
+
+    def _list(self, name: str) -> list[object]:
         value = self._value.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
             raise self._wrong(name, "a list", value)
-        return [Fields(item, self.who) for item in value]
+        return value
 
     def texts(self, name: str) -> list[str]:
         """Return the list of strings below ``name``, an empty one where there is none."""

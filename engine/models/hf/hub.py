@@ -12,6 +12,8 @@ from engine.models.hf.files import locate
 PATTERNS = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 """What is fetched: weights that are no pickles, configuration and tokenizers; no code."""
 
+_WEIGHTS = ["*.safetensors", "*/*"]
+
 
 def unreachable_hint(name: str) -> str:
     return f"fetch it where there is a network: `hf download {name}`, and copy the folder or the cache"
@@ -31,6 +33,18 @@ def fetched(name: str) -> Path:
         from huggingface_hub import snapshot_download
 
         return Path(snapshot_download(name, allow_patterns=PATTERNS, ignore_patterns=["original/*"]))
+
+
+def fetched_tokenizer(name: str) -> Path:
+    """Return a folder with the tokenizer of a model that is not on this machine, fetched without weights.
+
+    Raises:
+        ModelError: and `ModelUnreachable`, as `fetched`.
+    """
+    with hub_errors(name):
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name, allow_patterns=PATTERNS, ignore_patterns=_WEIGHTS))
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import torch
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     BitsAndBytesConfig,
     DynamicCache,
     GgufConfig,
@@ -18,14 +17,13 @@ from transformers import (
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from engine.models.base import ModelError
-from engine.models.hf.files import ADAPTER_WEIGHTS, inspect
+from engine.models.hf.files import ADAPTER_WEIGHTS, DAMAGED_HINT, inspect
 from engine.models.hf.hub import fetched
+from engine.models.hf.tokenizer import source_of, tokenizer_of
 from engine.models.streaming import short
 
 DEFAULT_CONTEXT = 4096
 """Tokens of context for a model that says nothing about it."""
-
-DAMAGED_HINT = "fetch the model again, or take a newer transformers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def load(model: str, adapter: str = "", *, four_bit: bool = False, context: int 
         raise ModelError("4 bits need an NVIDIA card (CUDA), and there is none", "leave +4bit out")
     try:
         network = _network(path, four_bit)
-        tokenizer = AutoTokenizer.from_pretrained(*_source(path), trust_remote_code=False, **_gguf(path))
+        tokenizer = tokenizer_of(path)
         if adapter_path:
             network = _adapted(network, adapter_path, merge=not four_bit)
     except torch.OutOfMemoryError:
@@ -105,15 +103,16 @@ def _network(path: Path, four_bit: bool) -> Any:
         options["dtype"] = torch.float32 if device.type == "cpu" else torch.bfloat16
     if device.type != "cpu":
         options["device_map"] = {"": device}
+    folder, which = source_of(path)
     load: Any = AutoModelForCausalLM.from_pretrained
     network, report = load(
-        *_source(path),
+        str(folder),
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
-        **_gguf(path),
+        **which,
         **options,
     )
     # The library fills what a file lacks with random numbers.
@@ -138,14 +137,6 @@ def _adapted(network: Any, adapter: Path, *, merge: bool) -> Any:
             f"belong nowhere, such as {short(str(amiss[0]))}"
         )
     return adapted.merge_and_unload() if merge else adapted.get_base_model()
-
-
-def _source(path: Path) -> tuple[str]:
-    return (str(path.parent if path.is_file() else path),)
-
-
-def _gguf(path: Path) -> dict[str, str]:
-    return {"gguf_file": path.name} if path.is_file() else {}
 
 
 def _device() -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from importlib.util import find_spec
 from typing import Any
@@ -34,6 +34,7 @@ from engine.models.streaming import (
     token_logprobs,
     usage_of,
 )
+from engine.models.token_process import TokenProcess
 
 MISSING_HINT = "pip install 'wizard101[train]'"
 CUDA_HINT = "pip install 'wizard101[cuda]', on a machine with an NVIDIA card"
@@ -73,6 +74,9 @@ class HfModel(ProcessModel):
             "four_bit": self._target.four_bit,
         }
         self._patience = patience or Patience()
+        self._tokenizer = TokenProcess(
+            self._name, "engine.models.hf.token_child", "transformers", self._tokenizer_settings
+        )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         body = {
@@ -121,12 +125,25 @@ class HfModel(ProcessModel):
         said = f"{self._name}: {short(error.text('message'))}"
         return (PromptTooLong if error.flag("too_long") else ModelError)(said, error.text("hint"))
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count in a process of its own, which has the model's tokenizer, but neither weights nor PyTorch.
+
+        Where the model is on the hub only, its tokenizer is fetched, and nothing else.
+        """
+        return await self._tokenizer.count(texts)
+
+    async def _tokenizer_settings(self) -> dict[str, Any]:
+        return {"model": await asyncio.to_thread(_find_tokenizer, self._target)}
+
     async def _settings(self) -> dict[str, Any]:
         model, adapter = await asyncio.to_thread(_find, self._target)
         return self._options | {"model": model, "adapter": adapter}
 
     def _start(self, settings: dict[str, Any]) -> ModelProcess:
         return ModelProcess("engine.models.hf.child", settings, name=self._name, library="PyTorch")
+
+    async def aclose(self) -> None:
+        await asyncio.gather(super().aclose(), self._tokenizer.aclose())
 
     async def check(self) -> Reachability:
         try:
@@ -167,6 +184,25 @@ def _find(target: Target) -> tuple[str, str]:
             _find_library("gguf", MISSING_HINT)
         found.append(str(path) if path else name)
     return found[0], found[1]
+
+
+def _find_tokenizer(target: Target) -> str:
+    """Return the model whose tokenizer a target has, as a path or as a name of the hub.
+
+    Raises:
+        ModelError: and `ModelUnreachable`, as `_find`; but nothing has to be there that only weights need.
+    """
+    _find_library("transformers", MISSING_HINT)
+    model = target.model
+    path = locate(model)
+    if path and not target.adapter and is_adapter(path):
+        model = base_of(path)
+        path = locate(model)
+    if path and path.is_file():
+        inspect(path)
+        _find_library("torch", MISSING_HINT)
+        _find_library("gguf", MISSING_HINT)
+    return str(path or model)
 
 
 def _inspected(name: str) -> Any:
