@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -13,12 +13,14 @@ import httpx
 from engine.cases import Usage
 from engine.models.base import (
     AnswerChunk,
+    CannotCount,
     ChatRequest,
     Chunk,
     CompletionRequest,
     FinishChunk,
     FinishReason,
     ModelError,
+    ModelTimeout,
     ModelUnreachable,
     PromptTooLong,
     Reachability,
@@ -44,9 +46,14 @@ from engine.models.streaming import (
     usage_of,
     whole,
 )
+from engine.models.tokenize_endpoint import count_in, tokenize_body, tokenize_url
 
 KEY_VARIABLE = "WIZARD_OPENAI_API_KEY"
 MAX_TOP_LOGPROBS = 20
+COUNT_SECONDS = 10.0
+"""How long a server may take to count the tokens of all texts that it is asked about at once."""
+
+_PASSING = (401, 403, 408, 429)
 _FINISHES = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 
@@ -68,6 +75,7 @@ class OpenAIModel:
         self._who = f"the server at {url}"
         self._hint = "start the server, or correct its address"
         self._patience = patience or Patience()
+        self._cannot_count = ""
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         stream = self._stream("chat/completions", self._chat_body(request), _chunks)
@@ -103,6 +111,39 @@ class OpenAIModel:
         if finish is None:
             raise ModelError(f"{self._who} cut the answer off")
         yield FinishChunk(finish, usage)
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Ask the server's ``/tokenize``, which llama-server and vLLM have; others are asked once."""
+        limit = min(COUNT_SECONDS, self._patience.first_s)
+        try:
+            async with asyncio.timeout(limit):
+                return [await self._tokens(text) if text else 0 for text in texts]
+        except TimeoutError:
+            raise ModelTimeout(f"{self._who} did not count the tokens within {limit:g} seconds") from None
+
+    async def _tokens(self, text: str) -> int:
+        if self._cannot_count:
+            raise self._counts_nothing(self._cannot_count)
+        url, body = tokenize_url(self._client.base_url), tokenize_body(self._name, text)
+        with connection(self._who, self._hint):
+            async with self._client.stream("POST", url, json=body) as response:
+                status = response.status_code
+                try:
+                    said = await whole(response, "it")
+                    if status == httpx.codes.OK:
+                        return count_in(said, text)
+                except ModelError as error:
+                    raise self._counts_nothing(str(error)) from None
+        refusal = self._refusal(status, said)
+        unreachable = isinstance(refusal, ModelUnreachable) and status != httpx.codes.NOT_IMPLEMENTED
+        if unreachable or status in _PASSING or isinstance(refusal, PromptTooLong):
+            raise refusal
+        raise self._counts_nothing(f"it answered with HTTP {status}")
+
+    def _counts_nothing(self, why: str) -> CannotCount:
+        self._cannot_count = self._clean(why)
+        hint = "llama-server and vLLM can, at the address that this one was asked at"
+        return CannotCount(f"{self._who} cannot count tokens: {self._cannot_count}", hint)
 
     def _body(self, request: ChatRequest | CompletionRequest) -> dict[str, Any]:
         return {
