@@ -1,21 +1,13 @@
-"""What a look at a text shows while it is typed: how long it is, what is wrong with it, which lines changed."""
+"""What a look at a text shows while it is typed: how long it is, and which lines are not those of the file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from engine.models.counting import TokenCount
+
 _MOST_LINES = 4_000
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """How long a text is in tokens. ``counted`` by a model's own tokenizer, else estimated."""
-
-    tokens: int
-    counted: bool
-    why: str = ""
 
 
 def changed_lines(saved: str, text: str) -> frozenset[int]:
@@ -43,18 +35,15 @@ def changed_lines(saved: str, text: str) -> frozenset[int]:
     return frozenset(line for lines in changed for line in lines)
 
 
-def length_words(length: Length, band: tuple[int, int]) -> str:
+def length_words(count: TokenCount, band: tuple[int, int]) -> str:
     """Return how long a text is, against the band it should lie in."""
     low, high = band
-    sign = "✓" if low <= length.tokens <= high else "✗"
-    where = "in" if low <= length.tokens <= high else "below" if length.tokens < low else "above"
-    how = "" if length.counted else " est."
-    return f"{sign} {length.tokens:,} tokens{how}, {where} {low}–{high}"
+    sign = "✓" if low <= count.tokens <= high else "✗"
+    where = "in" if low <= count.tokens <= high else "below" if count.tokens < low else "above"
+    return f"{sign} {tokens_words([count])}, {where} {low}–{high}"
 
 
-def total(lengths: Mapping[str, Length]) -> Length:
-    """Return how long several texts are together."""
-    return Length(
-        sum(length.tokens for length in lengths.values()),
-        all(length.counted for length in lengths.values()),
-    )
+def tokens_words(counts: Sequence[TokenCount]) -> str:
+    """Return how long texts are together, and whether that is an estimate."""
+    estimated = " est." if any(count.estimated for count in counts) else ""
+    return f"{sum(count.tokens for count in counts):,} tokens{estimated}"

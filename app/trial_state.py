@@ -78,7 +78,7 @@ class TrialState:
         return {flip.case.case.key: flip for flip in found}
 
     def reckon(self) -> Figures:
-        """Compute the figures. It takes some milliseconds, and the first time a second: not where keys wait."""
+        """Compute the figures. The first time it takes a second: not where keys wait."""
         outcomes = [self.after[case.case.key] for case in self.cases if case.case.key in self.after]
         comparison = None
         if self.before and self.after:
