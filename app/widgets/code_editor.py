@@ -120,6 +120,16 @@ class CodeEditor(SafeEditor):
                 self._visitable(_nearest(self.document.lines, line, row), column)
             )
 
+    def replace_range(self, start: Location, end: Location, text: str) -> None:
+        """Replace a stretch of the text by one edit that is undone by itself, and go behind it."""
+        self.history.checkpoint()
+        self.replace(text, start, end, maintain_selection_offset=False)
+        self.history.checkpoint()
+
+    def fits(self, text: str) -> bool:
+        """Return whether a text is small enough to be edited here."""
+        return not self._too_large(text)
+
     def go_to(self, line: int, column: int = 0) -> None:
         """Put the cursor at a line, counted from 1, and a column, from 0, and that in the middle."""
         self.move_cursor(self._visitable(line - 1, column))
