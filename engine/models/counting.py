@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from engine.models.base import CannotCount, CountsTokens, ModelError, ModelTimeout
 from engine.models.registry import ModelSpecError, open_model
-from engine.models.streaming import sendable, short
 from engine.policies.tokens import estimate_tokens
 
 KEPT_COUNTS = 4096
@@ -140,7 +139,7 @@ class TokenCounter:
             self._fail(spec, error)
 
     def _fail(self, spec: str, error: Exception) -> None:
-        why = short(str(error)) or type(error).__name__
+        why = str(error) or type(error).__name__
         hint = error.hint if isinstance(error, ModelError) else ""
         final = isinstance(error, CannotCount | ModelSpecError)
         self._failures[spec] = _Failure(why, hint, math.inf if final else time.monotonic() + self._retry_s)
@@ -193,4 +192,4 @@ class TokenCounter:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(sendable(text).encode("utf-8")).digest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
