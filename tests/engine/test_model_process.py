@@ -45,10 +45,13 @@ async def test_a_process_that_dies_in_the_middle_of_a_line_is_gone(
     assert not process.alive
 
 
-@pytest.mark.parametrize("module", ["engine.models.hf.child", "engine.models.llama_child"])
+@pytest.mark.parametrize("module", ["hf.child", "llama_child", "hf.token_child", "llama_token_child"])
 def test_a_process_ends_with_a_parent_that_dies_in_the_middle_of_a_line(module: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ
+        [sys.executable, "-m", f"engine.models.{module}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ,
     )
     try:
         process.communicate(b'{"load": {"mo', timeout=5)
