@@ -15,6 +15,8 @@ from engine.models.child_pipes import messages_from, take_pipes
 SILENT = -1
 """llama.cpp's verbosity at which it prints not even errors."""
 
+REFUSED_HINT = "The file may be damaged, or of a newer kind than this llama.cpp knows."
+
 BATCH_TOKENS = 256
 """Prompt tokens read at a time, of all slots. Between two batches a cancelled request is noticed; with
 fewer, the short texts that follow six kept prefixes are read in pieces, which takes half as long again."""
@@ -49,8 +51,7 @@ class Child:
 
             server = xllamacpp.Server(_parameters(xllamacpp, settings))
         except Exception as error:
-            hint = "The file may be damaged, or of a newer kind than this llama.cpp knows."
-            self._say({"failed": f"llama.cpp does not accept it ({error})", "hint": hint})
+            self._say({"failed": f"llama.cpp does not accept it ({error})", "hint": REFUSED_HINT})
             os._exit(1)
         self._say({"loaded": True})
         return server

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from engine.models.base import ModelError
 from engine.models.gguf_vocabulary import write_vocabulary
-from engine.models.llama_child import SILENT
+from engine.models.llama_child import REFUSED_HINT, SILENT
 from engine.models.token_child import Counting, serve
 
 CONTEXT_TOKENS = 64
@@ -34,7 +34,11 @@ class Tokenizer:
         with TemporaryDirectory(prefix="wizard101-") as folder:
             path = Path(folder) / "vocabulary.gguf"
             write_vocabulary(model, path)
-            self._server = xllamacpp.Server(_parameters(xllamacpp, path, self._key))
+            try:
+                self._server = xllamacpp.Server(_parameters(xllamacpp, path, self._key))
+            except Exception as error:
+                said = f"llama.cpp does not accept its vocabulary ({error})"
+                raise ModelError(said, REFUSED_HINT) from error
         self._address = urlsplit(self._server.listening_address).netloc
 
     def __call__(self, text: str) -> int:

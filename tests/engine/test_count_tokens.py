@@ -149,8 +149,19 @@ async def test_who_stops_waiting_for_a_count_does_not_stop_the_next(gguf: GgufMo
     assert await gguf.count_tokens(["one two three four"]) == [4]
 
 
-@pytest.mark.parametrize("damage", ["header", "noise", "lengths", "no vocabulary", "no such tokenizer"])
-async def test_a_damaged_file_is_an_error_with_words(smollm2: Path, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("header", "is damaged"),
+        ("noise", "is damaged"),
+        ("lengths", "is damaged"),
+        ("no vocabulary", "holds no vocabulary"),
+        ("no such tokenizer", "does not accept its vocabulary"),
+    ],
+)
+async def test_a_damaged_file_is_an_error_with_words(
+    smollm2: Path, tmp_path: Path, damage: str, words: str
+) -> None:
     whole = await asyncio.to_thread(smollm2.read_bytes)
     at = whole.index(b"tokenizer.ggml.tokens") + len("tokenizer.ggml.tokens") + 8
     damaged = {
@@ -168,8 +179,9 @@ async def test_a_damaged_file_is_an_error_with_words(smollm2: Path, tmp_path: Pa
     path.write_bytes(damaged)
     model = GgufModel(path)
     for _ in range(2):
-        with pytest.raises(ModelError, match=r"damaged\.gguf"):
+        with pytest.raises(ModelError, match=rf"^damaged\.gguf cannot be loaded: .*{words}") as caught:
             await model.count_tokens(["one"])
+        assert caught.value.hint
     await model.aclose()
 
 

@@ -20,9 +20,9 @@ from engine.models import counting
 from engine.models.counting import CLOSED, NOT_YET, TokenCount, TokenCounter
 from engine.models.gguf import GgufModel
 from engine.policies.tokens import estimate_tokens
-from tests.engine.test_tokenize_endpoint import Endless, TokenizeServer
 from tests.servers.http import LoopbackServer, wait_for
 from tests.servers.ollama_server import OllamaServer
+from tests.servers.tokenize_server import Endless, TokenizeServer
 
 TEXT = "The policy forbids threats."
 
@@ -245,6 +245,7 @@ async def test_many_who_ask_at_once_share_a_process_and_closing_ends_it_while_th
     assert math.isfinite(counter._failures[spec].until)
 
 
+@pytest.mark.xdist_group("smollm2")
 async def test_a_counter_that_is_closed_while_a_model_opens_leaves_nothing_open(
     smollm2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
