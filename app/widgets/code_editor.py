@@ -20,6 +20,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from app.widgets.colouring import STYLES, Colouring, LineColours
+from app.widgets.part_styles import part_style
 from app.widgets.safe_editor import SafeEditor
 
 _MOST_UNDONE = 500
@@ -298,7 +299,7 @@ class CodeEditor(SafeEditor):
         return (left if row == top else 0), (right if row == bottom else length + 1)
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"code--{name}", partial=True)
+        return part_style(self, f"code--{name}")
 
     def _segments(self, gutter: list[tuple[str, str]]) -> list[Segment]:
         return [Segment(text, self._style(name) if name else None) for name, text in gutter]
