@@ -18,6 +18,7 @@ from app.safe_text import one_line
 _LINE_STEPS = 1_500_000
 _WORD_STEPS = 20_000
 _MOST_WORDS = 2_000
+_LONGEST_COMPARED = 2_000
 _MOST_PAIRS = 2_500
 _EFFORT = 200_000
 _ALIKE = 0.35
@@ -229,8 +230,8 @@ class _SideBySide:
         if not pairs or pairs > _MOST_PAIRS or self._effort < pairs:
             return []
         self._effort -= pairs
-        words = [set(_WORDS.findall(self._old[line][:_MOST_WORDS])) for line in old]
-        other_words = [set(_WORDS.findall(self._new[line][:_MOST_WORDS])) for line in new]
+        words = [_words_of(self._old[line]) for line in old]
+        other_words = [_words_of(self._new[line]) for line in new]
         best = [[0.0] * (len(new) + 1) for _ in range(len(old) + 1)]
         for i in range(len(old) - 1, -1, -1):
             for j in range(len(new) - 1, -1, -1):
@@ -240,13 +241,14 @@ class _SideBySide:
         found: list[tuple[int, int]] = []
         i = j = 0
         while i < len(old) and j < len(new) and best[i][j] > 0:
-            if best[i][j] == best[i + 1][j]:
-                i += 1
-            elif best[i][j] == best[i][j + 1]:
-                j += 1
-            else:
+            likeness = _likeness(words[i], other_words[j])
+            if likeness >= _ALIKE and best[i][j] == likeness + best[i + 1][j + 1]:
                 found.append((old[i], new[j]))
                 i, j = i + 1, j + 1
+            elif best[i][j] == best[i + 1][j]:
+                i += 1
+            else:
+                j += 1
         return found
 
     def _with_words(self, line: int, other_line: int) -> Row:
@@ -271,6 +273,10 @@ class _SideBySide:
             Side(old.number, old.text, tuple(changed), old.ended),
             Side(new.number, new.text, tuple(other_changed), new.ended),
         )
+
+
+def _words_of(line: str) -> set[str]:
+    return {word for word in _WORDS.findall(line[:_LONGEST_COMPARED]) if not word.isspace()}
 
 
 def _likeness(words: set[str], other_words: set[str]) -> float:

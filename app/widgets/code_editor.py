@@ -288,7 +288,8 @@ class CodeEditor(SafeEditor):
         coloured = () if self._colours is None else self._colours.spans(self.document.lines, row)
         spans = [(first, last, self._style(name)) for first, last, name in coloured]
         if (mark := self._marks.get(row)) is not None:
-            spans += [(*columns, self._style(mark.severity.name.lower())) for columns in mark.spans]
+            style = self._style(mark.severity.name.lower()) + Style(underline=True)
+            spans += [(*columns, style) for columns in mark.spans]
         return spans + [(*columns, self._style("found")) for columns in self._found.get(row, ())]
 
     def _selected(self, row: int, length: int) -> Columns | None:

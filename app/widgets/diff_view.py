@@ -82,6 +82,7 @@ class DiffView(ScrollView, can_focus=True):
         self._tops: list[int] = [0]
         self._changes: list[int] = []
         self._digits = 1
+        self._rooms: tuple[int, ...] = (_LEAST_TEXT,)
         self._width = 0
         self._strips: dict[int, Strip] = {}
 
@@ -95,7 +96,7 @@ class DiffView(ScrollView, can_focus=True):
             self._empty = difference.summary
         self._at = 0
         self._lay_out()
-        self.scroll_to(y=0, animate=False, force=True)
+        self.scroll_to(y=0, animate=False, force=True, immediate=True)
 
     def clear(self, remark: str) -> None:
         """Show nothing but a remark, which has been made visible."""
@@ -160,7 +161,9 @@ class DiffView(ScrollView, can_focus=True):
         if self._changes:
             self._at = min(max(change, 0), len(self._changes) - 1)
             self._strips.clear()
-            self.scroll_to(y=max(self._top_of(self._at) - _ABOVE, 0), animate=False, force=True)
+            self.scroll_to(
+                y=max(self._top_of(self._at) - _ABOVE, 0), animate=False, force=True, immediate=True
+            )
             self.refresh()
         self.post_message(self.Moved())
 
@@ -170,7 +173,9 @@ class DiffView(ScrollView, can_focus=True):
         numbers = next((_numbers(line) for line in self._lines[top:] if any(_numbers(line))), (None, None))
         self._lay_out()
         same = (at for at, line in enumerate(self._lines) if _meet(_numbers(line), numbers))
-        self.scroll_to(y=self._tops[next(same, 0)] if top > 0 else 0, animate=False, force=True)
+        self.scroll_to(
+            y=self._tops[next(same, 0)] if top > 0 else 0, animate=False, force=True, immediate=True
+        )
         self.post_message(self.Moved())
 
     # --- laying out ----------------------------------------------------------------------------------
@@ -194,9 +199,9 @@ class DiffView(ScrollView, can_focus=True):
                 if begins:
                     self._changes.append(len(self._lines))
                 self._lines.append(line)
-        widths = self._text_widths()
+        self._rooms = self._text_widths()
         self._wraps = [
-            tuple(_wrap(cell.text, width) for cell, width in zip(line, widths, strict=False))
+            tuple(_wrap(cell.text, width) for cell, width in zip(line, self._rooms, strict=False))
             for line in self._lines
         ]
         heights = (max(map(len, wraps)) + 1 for wraps in self._wraps)
@@ -263,10 +268,12 @@ class DiffView(ScrollView, can_focus=True):
         line, section = self._lines[index], place - self._tops[index]
         here = bool(self._changes) and index == self._changes[self._at] and section == 0
         if line[0].kind == "fold":
-            fold = Segment(f"{'':{self._lead(1)}}{line[0].text}", part_style(self, "diff--fold"))
+            fold = Segment(
+                " " * self._lead(3 - len(self._rooms)) + line[0].text, part_style(self, "diff--fold")
+            )
             return Strip([fold]).adjust_cell_length(width)
         drawn: list[Strip] = []
-        for cell, offsets, room in zip(line, self._wraps[index], self._text_widths(), strict=True):
+        for cell, offsets, room in zip(line, self._wraps[index], self._rooms, strict=True):
             mark = "▸" if here and not drawn else " "
             if drawn:
                 drawn.append(Strip([Segment(_SEPARATOR, part_style(self, "diff--number"))]))
@@ -278,7 +285,7 @@ class DiffView(ScrollView, can_focus=True):
         numbers = "".join(
             f"{'' if number is None or section else number:>{self._digits}} " for number in cell.numbers
         )
-        sign = cell.sign if section <= len(offsets) else ""
+        sign = cell.sign if section == 0 else ""
         lead = [
             Segment(mark, part_style(self, "diff--here")),
             Segment(numbers, part_style(self, "diff--number")),
@@ -286,7 +293,8 @@ class DiffView(ScrollView, can_focus=True):
         ]
         ends = [0, *offsets, len(cell.text)]
         first, last = (ends[section], ends[section + 1]) if section <= len(offsets) else (0, 0)
-        text = Text(cell.text[first:last], style=style, end="", no_wrap=True)
+        text = Text(cell.text[first:last], end="", no_wrap=True)
+        text.stylize(style)
         for start, end in cell.changed:
             if start < last and end > first:
                 text.stylize(part_style(self, f"diff--{cell.kind}-word"), max(start - first, 0), end - first)

@@ -27,7 +27,7 @@ _REST_S = 0.15
 _LONGEST_REMARK = 200
 _READ_ONLY = "nothing was replaced: this text cannot be changed here"
 _KEYS = "enter next  up previous  alt+c/w/r options  esc close"
-_REPLACING_KEYS = "enter replaces  alt+a all  up previous  esc close"
+_REPLACING_KEYS = "enter replaces  alt+a all  down skips  esc close"
 
 
 class _Option(Static):
@@ -125,7 +125,6 @@ class FindBar(Vertical):
             return
         self.display = True
         self.query_one("#find-replacing").display = replacing
-        self.query_one("#find-keys", Static).update(_REPLACING_KEYS if replacing else _KEYS)
         self._origin = min(self._editor.selection)
         selected = self._editor.selected_text
         words = self.query_one("#find-words", SafeInput)
@@ -213,6 +212,10 @@ class FindBar(Vertical):
         self._options[option] = not self._options[option]
         self._show_options()
         self._search(go=True)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        keys = _REPLACING_KEYS if event.widget.id == "find-instead" else _KEYS
+        self.query_one("#find-keys", Static).update(keys)
 
     @on(_Option.Clicked)
     def _clicked(self, event: _Option.Clicked) -> None:
