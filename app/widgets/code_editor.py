@@ -24,6 +24,7 @@ from app.widgets.part_styles import part_style
 from app.widgets.safe_editor import SafeEditor
 
 _MOST_UNDONE = 500
+_TOO_LARGE = "What was pasted would make this text too large to edit here: nothing was changed."
 
 Columns = tuple[int, int]
 """The first code point of a stretch of a line, and the one behind its last."""
@@ -167,6 +168,28 @@ class CodeEditor(SafeEditor):
             self.insert_newline()
         else:
             await super()._on_key(event)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        self._paste(event.text)
+        self.focus()
+
+    def action_paste(self) -> None:
+        self._paste(self.app.clipboard)
+
+    def _paste(self, pasted: str) -> None:
+        """Put a text in the place of the selection, unless that would make all of it too large to edit."""
+        pasted = pasted.replace("\r\n", "\n").replace("\r", "\n")
+        start, end = sorted(self.selection)
+        document = self.document
+        whole = document.get_text_range(document.start, start) + pasted
+        if self.held:
+            self.post_message(self.Held())
+        elif not self.fits(whole + document.get_text_range(end, document.end)):
+            self.app.notify(_TOO_LARGE, severity="warning")
+        elif not self.read_only:
+            self.replace_range(start, end, pasted)
 
     # --- what is shown beside and over it ------------------------------------------------------------
 

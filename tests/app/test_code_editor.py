@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.widgets.code_editor import CodeEditor, Mark, Severity
 from app.widgets.colouring import STYLES, policy_colours, signals_colours
 from tests.app.hostile import HOSTILE
 
+_POLICIES = Path(__file__).parents[2] / "policies"
 _STYLES = Path(__file__).parents[2] / "app" / "styles"
 
 POLICY = """# A policy
@@ -298,6 +300,59 @@ async def test_a_text_too_large_is_held_and_no_key_clears_it() -> None:
         assert editor.value == "b"
         assert not editor.held
         assert app.row(0) == " 1  b"
+
+
+async def test_a_paste_is_one_step_and_refused_where_it_would_be_too_large() -> None:
+    app = Editing()
+    async with app.run_test(size=(60, 20)) as pilot:
+        editor = app.editor
+        editor.value = "ab"
+        await pilot.press("right", "x")
+        editor.post_message(Paste("1\r\n2\r"))
+        await pilot.pause()
+        assert editor.value == "ax1\n2\nb"
+        assert editor.cursor == (2, 0)
+        editor.post_message(Paste("y" * 30_000))
+        await pilot.pause()
+        assert editor.value == "ax1\n2\nb"
+        app.copy_to_clipboard("c\rd")
+        await pilot.press("ctrl+v", "ctrl+z", "ctrl+z")
+        assert editor.value == "axb"
+        editor.read_only = True
+        editor.post_message(Paste("no"))
+        await pilot.pause()
+        assert editor.value == "axb"
+
+
+async def test_a_click_puts_the_cursor_where_the_text_is() -> None:
+    app = Editing()
+    async with app.run_test(size=(60, 14)) as pilot:
+        app.editor.value = POLICY
+        await pilot.pause()
+        await pilot.click(app.editor, offset=(app.editor.gutter_width + 2, 3))
+        assert app.editor.cursor == (3, 2)
+        await pilot.click(app.editor, offset=(0, 7))
+        assert app.editor.cursor == (7, 0)
+
+
+@pytest.mark.parametrize("kind", ["large", "long lines"])
+async def test_a_key_in_a_large_text_costs_no_more_than_what_is_in_sight(kind: str) -> None:
+    large = (_POLICIES / "illegal" / "signals.toml").read_text(encoding="utf-8") * 2
+    text = large[:100_000] if kind == "large" else "\n".join(['match = ["' + "<a>|b .. " * 2_000 + '"]'] * 5)
+    app = Editing()
+    async with app.run_test(size=(160, 48)) as pilot:
+        editor = app.editor
+        editor.colouring = signals_colours
+        editor.value = text
+        editor.go_to(500, 30)
+        await pilot.pause()
+        editor.show_marks({1: Mark(Severity.ERROR)})
+        app.row(0)
+        began = time.process_time()
+        for _ in range(10):
+            editor.insert("x")
+            assert any(app.row(y) for y in range(48))
+        assert (time.process_time() - began) / 10 < 0.4
 
 
 async def test_each_change_is_told_once() -> None:
