@@ -217,26 +217,25 @@ async def test_any_text_is_replaced_by_any_other_and_back(texts: list[str]) -> N
             assert editor.value == text
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-async def test_hostile_text_stays_as_it_was_and_is_shown_through_the_gate(text: str) -> None:
+async def test_hostile_text_stays_as_it_was_and_is_shown_through_the_gate() -> None:
     app = Editing()
     async with app.run_test(size=(70, 14)) as pilot:
         editor = app.editor
-        editor.value = f"## Examples\n- {text} V1\n" * 3
-        await pilot.pause()
-        length = len(editor.document.get_line(1))
-        editor.show_marks({2: Mark(Severity.ERROR, ((0, length), (3, 2), (5, length + 9)))})
-        editor.show_found({1: [(1, 4), (2, length + 3)]})
-        editor.selection = Selection((0, 2), (editor.document.end[0], 0))
-        await pilot.pause()
-        shown = [app.row(y) for y in range(12)]
-        assert all(visible(line, keep_newlines=False) == line for line in shown)
-        editor.value = ""
-        editor.post_message(Paste(text))
-        await pilot.pause()
-        assert editor.value == text.replace("\r\n", "\n").replace("\r", "\n")
-        editor.replace_text(text)
-        assert editor.value == text
+        for name, text in HOSTILE.items():
+            editor.value = f"## Examples\n- {text} V1\n" * 3
+            length = len(editor.document.get_line(1))
+            editor.show_marks({2: Mark(Severity.ERROR, ((0, length), (3, 2), (5, length + 9)))})
+            editor.show_found({1: [(1, 4), (2, length + 3)]})
+            editor.selection = Selection((0, 2), (editor.document.end[0], 0))
+            shown = [app.row(y) for y in range(12)]
+            assert all(visible(line, keep_newlines=False) == line for line in shown), name
+            assert any("V1" in line for line in shown), name
+            editor.value = ""
+            editor.post_message(Paste(text))
+            await pilot.pause()
+            assert editor.value == text.replace("\r\n", "\n").replace("\r", "\n"), name
+            editor.replace_text(text)
+            assert editor.value == text, name
 
 
 async def test_wrapped_lines_show_colours_selection_and_cursor_where_they_are() -> None:

@@ -159,15 +159,15 @@ async def test_texts_that_are_the_same_are_said_to_be() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 120])
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-async def test_hostile_text_and_names_pass_the_gate(text: str, width: int) -> None:
+async def test_hostile_text_and_names_pass_the_gate(width: int) -> None:
     app = Showing()
-    async with app.run_test(size=(width, 30)) as pilot:
-        app.view.show(diff(f"a {text} b\nkept {text}\n", f"a {text} c\nkept {text}\n{text}"), text, text * 50)
-        await pilot.pause()
-        shown = app.rows()
-        assert all(visible(row, keep_newlines=False) == row for row in shown)
-        assert any("kept" in row for row in shown)
+    async with app.run_test(size=(width, 30)):
+        for name, text in HOSTILE.items():
+            old, new = f"a {text} b\nkept {text}\n", f"a {text} c\nkept {text}\n{text}"
+            app.view.show(diff(old, new), text, text * 50)
+            shown = app.rows()
+            assert all(visible(row, keep_newlines=False) == row for row in shown), name
+            assert any("kept" in row for row in shown), name
 
 
 LINES = st.lists(st.sampled_from(["", "a", "b c", "b d", "宽" * 9, "x" * 70, "\x1b"]), max_size=9)
