@@ -178,7 +178,7 @@ class FindBar(Vertical):
         self.action_switch("expression")
 
     def find_next(self) -> None:
-        """Select the match behind the cursor; behind the last one, the first."""
+        """Select the match behind the cursor; behind the last one, the first. Also while out of sight."""
         self._with_matches(lambda: self._step(1))
 
     def find_previous(self) -> None:
@@ -187,11 +187,20 @@ class FindBar(Vertical):
 
     def replace_one(self) -> None:
         """Put the other words in the place of the selected match, and select the next one."""
-        self._with_matches(self._replace_here)
+        if self._about_to_replace():
+            self._with_matches(self._replace_here)
 
     def replace_all(self) -> None:
         """Put the other words in the place of all matches, by one edit that can be undone."""
-        self._with_matches(self._replace_all)
+        if self._about_to_replace():
+            self._with_matches(self._replace_all)
+
+    def _about_to_replace(self) -> bool:
+        """Return whether it is in sight what takes the place of the words; else show it first."""
+        if not self.replacing:
+            self.open(replacing=True)
+            return False
+        return True
 
     # --- keys ----------------------------------------------------------------------------------------
 
@@ -202,8 +211,7 @@ class FindBar(Vertical):
         self.find_previous()
 
     def action_replace_all(self) -> None:
-        if self.replacing:
-            self.replace_all()
+        self.replace_all()
 
     def action_close(self) -> None:
         self.close()
@@ -306,7 +314,7 @@ class FindBar(Vertical):
             matches, trouble = await asyncio.to_thread(search, lines, query), ""
         except (QueryError, OSError) as error:
             matches, trouble = [], str(error)
-        if wanted == self._asked == self._wanted() and self.display:
+        if wanted == self._asked == self._wanted():
             self._found(matches, trouble)
 
     def _found(self, matches: list[Found], trouble: str = "") -> None:
@@ -316,7 +324,7 @@ class FindBar(Vertical):
         self._failed = bool(trouble)
         if trouble or was_wrong:
             self._remark = one_line(trouble, _LONGEST_REMARK)
-        if self._editor is not None:
+        if self._editor is not None and self.display:
             by_row = groupby(matches, key=lambda match: match[0])
             self._editor.show_found({row: [match[1:3] for match in some] for row, some in by_row})
         self._do_then()

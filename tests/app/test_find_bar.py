@@ -135,6 +135,23 @@ async def test_one_is_replaced_then_all_by_one_edit() -> None:
         assert app.editor.value == TEXT
 
 
+async def test_finding_goes_on_while_the_bar_is_out_of_sight_but_replacing_shows_it_first() -> None:
+    app = Finding()
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.bar.open()
+        app.input("words").value = "vermin"
+        await pilot.pause()
+        app.bar.close()
+        app.editor.replace_text("vermin " + TEXT)
+        app.bar.find_next()
+        assert app.editor.selection == ((1, 6), (1, 12))
+        app.bar.replace_all()
+        assert app.editor.value == "vermin " + TEXT
+        assert app.bar.replacing
+        app.bar.replace_all()
+        assert app.editor.value == " - V1: .\n- V2: , ous.\n- S1: news.\n"
+
+
 async def test_expressions_replace_with_their_groups() -> None:
     app = Finding()
     async with app.run_test(size=(80, 20)) as pilot:
