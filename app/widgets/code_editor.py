@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -22,14 +22,13 @@ from textual.strip import Strip
 from app.widgets.colouring import STYLES, Colouring, LineColours
 from app.widgets.part_styles import part_style
 from app.widgets.safe_editor import SafeEditor
+from app.widgets.text_places import Move, location, nearest, shared
 
 _MOST_UNDONE = 500
 _TOO_LARGE = "What was pasted would make this text too large to edit here: nothing was changed."
 
 Columns = tuple[int, int]
 """The first code point of a stretch of a line, and the one behind its last."""
-
-T = TypeVar("T")
 
 _Styled = tuple[int, int, Style]
 
@@ -109,9 +108,9 @@ class CodeEditor(SafeEditor):
         if self.held or self._too_large(text):
             self.value = text
             return
-        first = _shared(before, text)
-        kept = _shared(before[first:][::-1], text[first:][::-1])
-        top, bottom = _location(before, first), _location(before, len(before) - kept)
+        first = shared(before, text)
+        kept = shared(before[first:][::-1], text[first:][::-1])
+        top, bottom = location(before, first), location(before, len(before) - kept)
         row, column = self.cursor
         line = self.document.get_line(row)
         self.history.checkpoint()
@@ -119,7 +118,7 @@ class CodeEditor(SafeEditor):
         self.history.checkpoint()
         if top <= (row, column) < bottom:
             self.selection = Selection.cursor(
-                self._visitable(_nearest(self.document.lines, line, row), column)
+                self._visitable(nearest(self.document.lines, line, row), column)
             )
 
     def replace_range(self, start: Location, end: Location, text: str) -> None:
@@ -127,6 +126,38 @@ class CodeEditor(SafeEditor):
         self.history.checkpoint()
         self.replace(text, start, end, maintain_selection_offset=False)
         self.history.checkpoint()
+
+    def move_lines(self, by: int) -> None:
+        """Move the lines that the selection touches one down (1) or up (-1), by one edit."""
+        top, bottom = self._touched()
+        first, last = min(top, top + by), max(bottom, bottom + by)
+        if self.read_only or first < 0 or last >= self.document.line_count:
+            return
+        block, other = (
+            self._text_of(top, bottom),
+            self._text_of(*((last, last) if by > 0 else (first, first))),
+        )
+        self._replace_lines(first, last, f"{other}\n{block}" if by > 0 else f"{block}\n{other}", by)
+
+    def duplicate_lines(self) -> None:
+        """Put a copy of the lines that the selection touches above them, by one edit."""
+        top, bottom = self._touched()
+        if not self.read_only:
+            block = self._text_of(top, bottom)
+            self._replace_lines(top, bottom, f"{block}\n{block}", bottom - top + 1)
+
+    def _touched(self) -> tuple[int, int]:
+        """Return the first and the last row that the selection touches, not the one that it ends before."""
+        (top, _), (bottom, column) = sorted(self.selection)
+        return top, bottom - 1 if bottom > top and column == 0 else bottom
+
+    def _text_of(self, top: int, bottom: int) -> str:
+        return self.document.get_text_range((top, 0), (bottom, len(self.document.get_line(bottom))))
+
+    def _replace_lines(self, top: int, bottom: int, text: str, moved: int) -> None:
+        places = [(row + moved, column) for row, column in self.selection]
+        self.replace_range((top, 0), (bottom, len(self.document.get_line(bottom))), text)
+        self.selection = Selection(*(min(place, self.document.end) for place in places))
 
     def fits(self, text: str) -> bool:
         """Return whether a text is small enough to be edited here."""
@@ -241,7 +272,7 @@ class CodeEditor(SafeEditor):
             self._colours.forget_places()
         before, after = self._placed, self.document.lines
         if self._marks or self._found or self._changed:
-            move = _Move(before, after)
+            move = Move(before, after)
             self._marks = {
                 row: mark if kept else replace(mark, spans=()) for row, mark, kept in move.of(self._marks)
             }
@@ -338,53 +369,3 @@ class CodeEditor(SafeEditor):
             ("changed", "·") if row in self._changed else ("", " "),
             ("", " "),
         ]
-
-
-class _Move:
-    """Where the lines of a text are in another one, which differs from it in one stretch of lines."""
-
-    def __init__(self, before: Sequence[str], after: Sequence[str]) -> None:
-        most = min(len(before), len(after))
-        first = 0
-        while first < most and before[first] == after[first]:
-            first += 1
-        kept = 0
-        while kept < most - first and before[-1 - kept] == after[-1 - kept]:
-            kept += 1
-        self._first, self._last = first, len(before) - kept
-        self._by = len(after) - len(before)
-
-    def of(self, items: Mapping[int, T]) -> Sequence[tuple[int, T, bool]]:
-        """Return the rows of things now, the things, and whether their lines read as before.
-
-        Where the stretch has as many lines as before, those are taken for the same ones, edited.
-        """
-        moved = []
-        for row, item in items.items():
-            if row < self._first or row >= self._last:
-                moved.append((row if row < self._first else row + self._by, item, True))
-            elif self._by == 0:
-                moved.append((row, item, False))
-        return moved
-
-
-def _shared(one: str, other: str) -> int:
-    """Return how many characters two texts have in common at their beginning."""
-    least, most = 0, min(len(one), len(other))
-    while least < most:
-        middle = (least + most + 1) // 2
-        if one[least:middle] == other[least:middle]:
-            least = middle
-        else:
-            most = middle - 1
-    return least
-
-
-def _location(text: str, offset: int) -> Location:
-    return text.count("\n", 0, offset), offset - (text.rfind("\n", 0, offset) + 1)
-
-
-def _nearest(lines: Sequence[str], line: str, row: int) -> int:
-    """Return the row nearest to ``row`` that reads ``line``, or ``row`` where none does."""
-    same = [index for index, each in enumerate(lines) if each == line]
-    return min(same, key=lambda index: abs(index - row), default=row)

@@ -268,6 +268,35 @@ async def test_enter_keeps_the_indent_and_typing_stays_one_step() -> None:
         assert app.editor.value == "match = [\n  1,\n  "
 
 
+async def test_lines_are_moved_and_copied_by_one_edit_each() -> None:
+    app = Editing()
+    async with app.run_test(size=(60, 10)) as pilot:
+        editor = app.editor
+        editor.value = "a\nb\nc\n\u202ed"
+        await pilot.pause()
+        editor.selection = Selection((0, 1), (2, 0))
+        editor.move_lines(1)
+        assert editor.value == "c\na\nb\n\u202ed"
+        assert editor.selection == ((1, 1), (3, 0))
+        editor.move_lines(1)
+        editor.move_lines(1)
+        assert editor.value == "c\n\u202ed\na\nb"
+        editor.go_to(2)
+        editor.move_lines(-1)
+        editor.move_lines(-1)
+        assert editor.value == "\u202ed\nc\na\nb"
+        editor.duplicate_lines()
+        assert editor.value == "\u202ed\n\u202ed\nc\na\nb"
+        assert editor.cursor == (1, 0)
+        for before in ("\u202ed\nc\na\nb", "c\n\u202ed\na\nb", "c\na\nb\n\u202ed", "a\nb\nc\n\u202ed"):
+            editor.undo()
+            assert editor.value == before
+        editor.read_only = True
+        editor.move_lines(1)
+        editor.duplicate_lines()
+        assert editor.value == "a\nb\nc\n\u202ed"
+
+
 async def test_going_to_a_line_puts_it_in_the_middle() -> None:
     app = Editing()
     async with app.run_test(size=(60, 20)) as pilot:
