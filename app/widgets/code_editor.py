@@ -25,6 +25,7 @@ from app.widgets.safe_editor import SafeEditor
 from app.widgets.text_places import Move, location, nearest, shared
 
 _MOST_UNDONE = 500
+_MOST_STRIPS = 1_000
 _TOO_LARGE = "What was pasted would make this text too large to edit here: nothing was changed."
 
 Columns = tuple[int, int]
@@ -74,6 +75,7 @@ class CodeEditor(SafeEditor):
         self._found: Mapping[int, Sequence[Columns]] = {}
         self._placed: Sequence[str] = ()
         self._sections: dict[int, list[list[_Styled]]] = {}
+        self._strips: dict[tuple[int, int], Strip] = {}
         super().__init__(title, id=id, placeholder=placeholder)
         self.history = EditHistory(
             max_checkpoints=_MOST_UNDONE, checkpoint_timer=2.0, checkpoint_max_characters=100
@@ -241,15 +243,19 @@ class CodeEditor(SafeEditor):
 
     def _redraw(self) -> None:
         self._line_cache.clear()
-        self._sections.clear()
+        self._forget_drawn()
         self.refresh()
 
-    def notify_style_update(self) -> None:
+    def _forget_drawn(self) -> None:
         self._sections.clear()
+        self._strips.clear()
+
+    def notify_style_update(self) -> None:
+        self._forget_drawn()
         super().notify_style_update()
 
     def _rewrap_and_refresh_virtual_size(self) -> None:
-        self._sections.clear()
+        self._forget_drawn()
         super()._rewrap_and_refresh_virtual_size()
 
     # --- following changes ---------------------------------------------------------------------------
@@ -267,7 +273,7 @@ class CodeEditor(SafeEditor):
 
     def _follow(self) -> None:
         """Move what is shown of the lines to where they are now."""
-        self._sections.clear()
+        self._forget_drawn()
         if self._colours is not None:
             self._colours.forget_places()
         before, after = self._placed, self.document.lines
@@ -297,12 +303,24 @@ class CodeEditor(SafeEditor):
         if place >= len(places):
             return Strip.blank(width, base)
         row, section = places[place]
+        (top, _), (bottom, _) = sorted(self.selection)
+        if top <= row <= bottom:
+            return self._draw(row, section, width)
+        # The base class forgets all rows with every step of the cursor; those without it stay the same.
+        strip = self._strips.get((row, section))
+        if strip is None:
+            if len(self._strips) >= _MOST_STRIPS:
+                self._strips.clear()
+            strip = self._strips[row, section] = self._draw(row, section, width)
+        return strip
+
+    def _draw(self, row: int, section: int, width: int) -> Strip:
         text = self._section(row, section)
         strip = Strip(text.render(self.app.console), text.cell_len)
         if self.show_line_numbers:
             gutter = self._gutter(row) if section == 0 else [("", " " * self.gutter_width)]
             strip = Strip.join([Strip(self._segments(gutter), self.gutter_width), strip])
-        return strip.adjust_cell_length(width, base).apply_style(base)
+        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
 
     def _section(self, row: int, section: int) -> Text:
         """Return what one row on the screen shows of a line: its text, the selection and the cursor."""
