@@ -299,9 +299,8 @@ class CodeEditor(SafeEditor):
         place = y + self.scroll_offset.y
         places = self.wrapped_document._offset_to_line_info
         width = self.scrollable_content_region.width
-        base = self.rich_style
         if place >= len(places):
-            return Strip.blank(width, base)
+            return Strip.blank(width, self._theme.base_style)
         row, section = places[place]
         (top, _), (bottom, _) = sorted(self.selection)
         if top <= row <= bottom:
@@ -315,12 +314,13 @@ class CodeEditor(SafeEditor):
         return strip
 
     def _draw(self, row: int, section: int, width: int) -> Strip:
+        base = self._theme.base_style or self.rich_style  # the latter costs more than the rest of a row
         text = self._section(row, section)
         strip = Strip(text.render(self.app.console), text.cell_len)
         if self.show_line_numbers:
             gutter = self._gutter(row) if section == 0 else [("", " " * self.gutter_width)]
             strip = Strip.join([Strip(self._segments(gutter), self.gutter_width), strip])
-        return strip.adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+        return strip.adjust_cell_length(width, base).apply_style(base)
 
     def _section(self, row: int, section: int) -> Text:
         """Return what one row on the screen shows of a line: its text, the selection and the cursor."""
