@@ -32,6 +32,7 @@ class Where(StrEnum):
     NOTE = "Note"
     TAGS = "Tags"
     EXPORT = "Export"
+    CASE = "Case"
     DIALOG = "Help"
 
 
@@ -202,6 +203,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("export", Where.EXPORT, ("enter",), "Export", "Write the file; asks before replacing one"),
     Action("next_selection", Where.EXPORT, ("ctrl+t",), "Runs", "Other runs: chosen, marked, all found"),
     Action("move_format", Where.EXPORT, ("down", "up"), "", "Another format", native=True),
+    Action("save_case", Where.CASE, ("ctrl+s", "enter"), "Save", "Save; in a text, enter adds a line"),
+    Action(
+        "move_fields", Where.CASE, ("tab", "shift+tab"), "", "The next field, or the one before", native=True
+    ),
+    Action("move_choices", Where.CASE, ("right", "left"), "", "Another verdict", native=True),
+    Action("close", Where.CASE, ("escape",), "Close", "Go back; asks first where that loses something"),
     Action("close", _H, ("escape",), "Close", "Go back"),
     *(Action("close", where, ("escape",), "Close", "Go back") for where in _DIALOGS),
     Action("close", _M, ("escape",), "Close", "Go back"),

@@ -88,7 +88,8 @@ class WizardApp(App[None]):
 
     # All of it at once: what is read later has everything parsed anew, while somebody waits for a pane.
     CSS_PATH: ClassVar[CSSPathType | None] = [
-        f"styles/{name}.tcss" for name in ("wizard", "probe", "dialog", "experiments", "jobs", "policies")
+        f"styles/{name}.tcss"
+        for name in ("wizard", "probe", "dialog", "experiments", "jobs", "policies", "cases")
     ]
     TITLE = "Wizard101"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EVERYWHERE)]

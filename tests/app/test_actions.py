@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.actions import ACTIONS, Where, actions, bindings, keys_markdown, keys_of
+from app.screens.case_edit import CaseEditScreen
 from app.screens.choice import ChoiceScreen
 from app.screens.compare import CompareScreen
 from app.screens.confirm import ConfirmScreen
@@ -43,6 +44,7 @@ OWNERS = {
     Where.NOTE: NoteScreen,
     Where.TAGS: TagsScreen,
     Where.EXPORT: ExportScreen,
+    Where.CASE: CaseEditScreen,
 }
 TOGETHER = (
     (Where.EVERYWHERE, Where.PROBE, Where.EDITOR),
@@ -54,6 +56,7 @@ TOGETHER = (
     (Where.EVERYWHERE, Where.COMPARISON),
     (Where.EVERYWHERE, Where.LEADERBOARD),
     *((Where.EVERYWHERE, where) for where in (Where.JOBS, Where.NEW_JOB, Where.GROUPS, Where.CONFIRM)),
+    (Where.EVERYWHERE, Where.CASE),
     *((Where.EVERYWHERE, where) for where in (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT)),
 )
 
