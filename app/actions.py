@@ -19,6 +19,10 @@ class Where(StrEnum):
     TREE = "Tasks and steps"
     HISTORY = "History"
     MODELS = "Models"
+    POLICIES = "Policies"
+    POLICY_PARTS = "Policies and cases, where one does not type"
+    FIND = "Find and replace"
+    VERSIONS = "Versions"
     EXPERIMENTS = "Experiments"
     RUNS = "List of runs"
     COMPARISON = "Comparison"
@@ -80,6 +84,7 @@ def readable(key: str) -> str:
 _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
 _T = Where.TREE
 _X, _C, _B = Where.EXPERIMENTS, Where.COMPARISON, Where.LEADERBOARD
+_W, _K, _V = Where.POLICIES, Where.POLICY_PARTS, Where.VERSIONS
 _J, _Q, _N, _G = Where.JOBS, Where.JOB_PARTS, Where.NEW_JOB, Where.GROUPS
 _DIALOGS = (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT, Where.CONFIRM, _N, _G)
 
@@ -113,6 +118,51 @@ ACTIONS: tuple[Action, ...] = (
     Action("use_model", _M, ("enter",), "Use", "Use the model chosen, or the one typed"),
     Action("move_models", _M, ("down", "up"), "", "Choose a model", native=True),
     Action("refresh_models", _M, ("f5",), "Look again", "Look again for models that can be reached"),
+    Action("run_cases", _W, ("f5",), "Run", "Judge the cases that are not known yet"),
+    Action("save_text", _W, ("ctrl+s",), "Save", "Save the text; ask if others changed it too"),
+    Action("leave", _W, ("escape",), "Back", "Stop what runs; close what is open; go back"),
+    Action("mend_finding", _W, ("f2",), "Mend", "Mend the finding here, or the one chosen"),
+    Action("next_finding", _W, ("f3",), "Finding", "Go to the next thing wrong with the text"),
+    Action("toggle_file", _W, ("ctrl+t",), "Signals", "The policy's text, or the signals of its rules"),
+    Action("next_guard", _W, ("ctrl+g",), "Guard", "Reasoner, gauntlet, or GuardReasoner"),
+    Action("next_level", _W, ("ctrl+l",), "", "The level; of GuardReasoner: the prompt style"),
+    Action("next_speed", _W, ("alt+l",), "", "The gauntlet's: full answers, or one token"),
+    Action("choose_model", _W, ("ctrl+o",), "Model", "Choose the guard's model; see which answer"),
+    Action("choose_base", _W, ("ctrl+d",), "Against", "Choose the version to show flips against"),
+    Action("show_versions", _W, ("ctrl+r",), "Versions", "All versions: compare, restore, bisect"),
+    Action("find", _W, ("ctrl+f",), "Find", "Find words in the text"),
+    Action("replace", _W, ("alt+r",), "", "Find words and replace them"),
+    Action("go_to_section", _W, ("f7",), "Go to", "Go to a section, a rule or a signal"),
+    Action("edit_outside", _W, ("ctrl+e",), "", "Edit the text in $VISUAL or $EDITOR"),
+    Action("run_afresh", _W, ("shift+f5",), "", "Judge all cases anew"),
+    Action("run_to_failure", _W, ("alt+f5",), "", "Judge until a first case fails"),
+    Action("toggle_watch", _W, ("alt+w",), "", "Judge whenever a text is saved, or not"),
+    Action("next_view", _W, ("f6",), "View", "Findings, cases, or the case chosen"),
+    Action("zoom_part", _W, ("f4",), "Zoom", "Give this part all the room, or take it back"),
+    Action("next_case", _W, ("ctrl+down", "alt+down"), "", "Choose the next case, from anywhere"),
+    Action("previous_case", _W, ("ctrl+up", "alt+up"), "", "Choose the case before, from anywhere"),
+    Action("toggle_blur", _W, ("ctrl+b",), "Show text", "Show or hide texts, blurred at first"),
+    Action("new_case", _K, ("n",), "New case", "Add a case"),
+    Action("edit_case", _K, ("e",), "Edit", "Change the case chosen"),
+    Action("delete_case", _K, ("delete",), "", "Delete the case chosen"),
+    Action("filter_cases", _K, ("slash",), "Filter", "Filter: fail, flip, v2, lang:de, or words"),
+    Action("show_findings", _K, ("w",), "", "See what is wrong with the text"),
+    Action("show_cases", _K, ("c",), "", "See the cases"),
+    Action("show_case", _K, ("d",), "", "See the case chosen in full"),
+    Action("move_rows", _K, ("down", "up"), "", "Another row", native=True),
+    Action("open_row", _K, ("enter",), "", "Open the text, the line, or the case", native=True),
+    Action("next_part", _K, ("tab", "shift+tab"), "", "From part to part", native=True),
+    Action("restore_version", _V, ("r",), "Restore", "Take the version's text into the editor"),
+    Action("mark_version", _V, ("space",), "Mark", "Compare others with this one, or no more"),
+    Action("toggle_sides", _V, ("s",), "Sides", "Side by side, or one below the other"),
+    Action("toggle_folds", _V, ("z",), "", "Show what is the same too, or fold it"),
+    Action("next_change", _V, ("n",), "Next", "Go to the next change"),
+    Action("previous_change", _V, ("N",), "", "Go to the change before"),
+    Action("bisect", _V, ("b",), "Bisect", "Find the version at which the case flipped"),
+    Action("compare_by_version", _V, ("a",), "Against", "Have flips shown against this version"),
+    Action("toggle_file", _V, ("t",), "File", "Versions of the text, or of the signals"),
+    Action("go_back", _V, ("escape",), "Back", "Stop a bisection; back to the policies"),
+    Action("move_rows", _V, ("down", "up"), "", "Another version", native=True),
     Action("new_job", _J, ("n",), "New", "Queue a new job"),
     Action("back", _J, ("escape",), "Back", "Back to the queue; clear the filter"),
     Action("toggle_pause", _J, ("p",), "Pause", "Pause the job where it is, or let it go on"),
@@ -214,8 +264,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("close", _M, ("escape",), "Close", "Go back"),
     Action("close", Where.DIALOG, ("escape",), "Close", "Go back"),
     Action("show_probe", Where.EVERYWHERE, ("alt+1", "1"), "", "Go to Probe (1 is text where one types)"),
-    Action("show_jobs", Where.EVERYWHERE, ("alt+2", "2"), "", "Go to Jobs"),
-    Action("show_experiments", Where.EVERYWHERE, ("alt+3", "3"), "", "Go to Experiments"),
+    Action("show_policies", Where.EVERYWHERE, ("alt+2", "2"), "", "Go to Policies"),
+    Action("show_jobs", Where.EVERYWHERE, ("alt+3", "3"), "", "Go to Jobs"),
+    Action("show_experiments", Where.EVERYWHERE, ("alt+4", "4"), "", "Go to Experiments"),
     Action("next_pane", Where.EVERYWHERE, ("f9",), "Pane", "Go to the next pane"),
     Action("palette", Where.EVERYWHERE, ("ctrl+p",), "Commands", "Find any action by its name"),
     Action("help", Where.EVERYWHERE, ("f1", "question_mark"), "Help", "Show these keys"),

@@ -1,38 +1,78 @@
-"""What a look at a text shows while it is typed: how long it is, and which lines are not those of the file."""
+"""What a look at a text shows while it is typed: what is wrong with it, and which lines are new in it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from difflib import SequenceMatcher
+from dataclasses import dataclass
+from pathlib import Path
 
+from app.diffing import diff
 from engine.models.counting import TokenCount
+from engine.policies.lint import LintFinding, Severity, lint
+from engine.policies.load import TEXT_NAME, PolicyError, Texts
+from engine.policies.signals import FILE_NAME as SIGNALS_NAME
+from engine.policies.signals import load_signals
 
-_MOST_LINES = 4_000
+_AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)")
+_HEADING = re.compile(r"#{1,6} |- [VS]\d+:")
+_TABLE = re.compile(r"\[|name\s*=|[a-z0-9_]+\s*=\s*\[\s*$")
+_IN_SIGNAL = re.compile(r"\(([^()]+)\)(?:, pattern \d+)?:")
+_IN_LIST = re.compile(r", (?:words|phrases)\.([^:]+):")
 
 
-def changed_lines(saved: str, text: str) -> frozenset[int]:
-    """Return the lines of ``text``, from 1, that are not in ``saved``, or not there.
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found in a ``text``, and its lines, from 1, that are not those of its file."""
 
-    Of texts with thousands of lines, all lines after the first that differs and before the last one do.
-    """
-    before, after = saved.split("\n"), text.split("\n")
-    first = 0
-    most = min(len(before), len(after))
-    while first < most and before[first] == after[first]:
-        first += 1
-    kept = 0
-    while kept < most - first and before[-1 - kept] == after[-1 - kept]:
-        kept += 1
-    old, new = before[first : len(before) - kept], after[first : len(after) - kept]
-    if len(old) + len(new) > _MOST_LINES:
-        return frozenset(range(first + 1, len(after) - kept + 1))
-    matcher = SequenceMatcher(None, old, new, autojunk=False)
-    changed = (
-        range(first + start + 1, first + end + 1)
-        for tag, _, _, start, end in matcher.get_opcodes()
-        if tag != "equal"
-    )
-    return frozenset(line for lines in changed for line in lines)
+    text: str
+    findings: tuple[LintFinding, ...]
+    changed: frozenset[int]
+
+
+def inspect(folder: Path, file: str, text: str, saved: str, texts: Texts) -> Inspection:
+    """Look at the text of a file. ``texts`` are all that are typed and not saved; it may take a moment."""
+    if file.endswith(TEXT_NAME):
+        return Inspection(text, lint(text), diff(saved, text, rows=False).changed_lines)
+    policy = file.removesuffix(f"/{SIGNALS_NAME}") if file.endswith(f"/{SIGNALS_NAME}") else None
+    try:
+        load_signals(folder, None if policy is None else [policy], {**texts, file: text})
+    except PolicyError as error:
+        found: tuple[LintFinding, ...] = (fault_of(str(error), text),)
+    else:
+        found = ()
+    return Inspection(text, found, diff(saved, text, rows=False).changed_lines)
+
+
+def fault_of(message: str, text: str) -> LintFinding:
+    """Return why signals cannot be used, as a finding at the line that the message is about."""
+    line = 1
+    if (at := _AT_LINE.search(message)) is not None:
+        line = int(at[1])
+    elif (signal := _IN_SIGNAL.search(message)) is not None:
+        line = _line_of(text, rf'^name\s*=\s*"{re.escape(signal[1])}"')
+    elif (named := _IN_LIST.search(message)) is not None:
+        line = _line_of(text, rf"^{re.escape(named[1])}\s*=")
+    lines = text.split("\n")
+    line = min(line, len(lines))
+    start = sum(len(each) + 1 for each in lines[: line - 1])
+    said = message.partition(": ")[2] or message
+    return LintFinding("unusable", line, Severity.ERROR, said, start, start + len(lines[line - 1]), None)
+
+
+def columns(finding: LintFinding, text: str) -> tuple[int, int] | None:
+    """Return the stretch of a finding's line that it is about; None for all of it, or nothing."""
+    line_start = text.rfind("\n", 0, finding.start) + 1
+    line_end = text.find("\n", finding.start)
+    end = min(finding.end, len(text) if line_end < 0 else line_end)
+    return (finding.start - line_start, end - line_start) if end > finding.start else None
+
+
+def sections_of(file: str, text: str) -> list[tuple[int, str]]:
+    """Return where one may want to go in a text, as (line from 1, title)."""
+    pattern = _HEADING if file.endswith(TEXT_NAME) else _TABLE
+    places = [(number, line) for number, line in enumerate(text.split("\n"), 1) if pattern.match(line)]
+    return places or [(1, "beginning")]
 
 
 def length_words(count: TokenCount, band: tuple[int, int]) -> str:
@@ -47,3 +87,8 @@ def tokens_words(counts: Sequence[TokenCount]) -> str:
     """Return how long texts are together, and whether that is an estimate."""
     estimated = " est." if any(count.estimated for count in counts) else ""
     return f"{sum(count.tokens for count in counts):,} tokens{estimated}"
+
+
+def _line_of(text: str, pattern: str) -> int:
+    found = re.search(pattern, text, re.MULTILINE)
+    return 1 if found is None else text.count("\n", 0, found.start()) + 1

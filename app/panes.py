@@ -28,8 +28,9 @@ class Pane:
 
 PANES: tuple[Pane, ...] = (
     Pane("probe", "Probe", 1, "app.screens.probe", "ProbeScreen"),
-    Pane("jobs", "Jobs", 2, "app.screens.jobs", "JobsScreen"),
-    Pane("experiments", "Experiments", 3, "app.screens.experiments", "ExperimentsScreen"),
+    Pane("policies", "Policies", 2, "app.screens.policies", "PoliciesScreen"),
+    Pane("jobs", "Jobs", 3, "app.screens.jobs", "JobsScreen"),
+    Pane("experiments", "Experiments", 4, "app.screens.experiments", "ExperimentsScreen"),
 )
 """A new pane is added here, with its action in `app.actions` and its ``do_show_NAME`` in the application."""
 

@@ -89,7 +89,7 @@ class WizardApp(App[None]):
     # All of it at once: what is read later has everything parsed anew, while somebody waits for a pane.
     CSS_PATH: ClassVar[CSSPathType | None] = [
         f"styles/{name}.tcss"
-        for name in ("wizard", "probe", "dialog", "experiments", "jobs", "policies", "cases")
+        for name in ("wizard", "probe", "dialog", "experiments", "jobs", "policies", "cases", "workshop")
     ]
     TITLE = "Wizard101"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Where.EVERYWHERE)]
@@ -218,6 +218,9 @@ class WizardApp(App[None]):
     def do_show_probe(self) -> None:
         self.switch_mode("probe")
 
+    def do_show_policies(self) -> None:
+        self.switch_mode("policies")
+
     def do_show_jobs(self) -> None:
         self.switch_mode("jobs")
 
@@ -255,7 +258,20 @@ class WizardApp(App[None]):
         self.notify(f"Theme: {self.theme}", timeout=2)
 
     def do_quit(self) -> None:
+        """Leave. Where policies are not saved, ask first."""
+        for pane in self._screen_stacks.get("policies", [])[:1]:
+            if getattr(pane, "unsaved", None):
+                self.run_worker(self._ask_and_quit(pane), group="quit", exclusive=True)
+                return
         self.exit()
+
+    async def _ask_and_quit(self, pane: Screen[Any]) -> None:
+        from app.screens.leaving import leave_policies
+        from app.screens.policies import PoliciesScreen
+
+        assert isinstance(pane, PoliciesScreen)
+        if await leave_policies(self, pane):
+            self.exit()
 
     # --- untrusted text ------------------------------------------------------------------------------
 

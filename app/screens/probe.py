@@ -255,7 +255,7 @@ class ProbeScreen(Screen[None]):
         setting = ("prompt", choice.prompt_style) if choice.does_tasks else ("level", choice.level)
         settings = [("guard", choice.kind, "next_guard"), (*setting, "next_level")]
         if choice.needs_model:
-            settings.append(("model", choice.model_spec or "none yet", "choose_model"))
+            settings.append(("model", choice.model_spec or "no model", "choose_model"))
         self.top.show(*settings)
 
     # --- everything else -----------------------------------------------------------------------------

@@ -21,8 +21,10 @@ from app.screens.jobs import JobsScreen
 from app.screens.leaderboard import LeaderboardScreen
 from app.screens.models import ModelScreen
 from app.screens.new_job import NewJobScreen
+from app.screens.policies import PoliciesScreen
 from app.screens.probe import ProbeScreen
 from app.screens.run_edits import NoteScreen, TagsScreen
+from app.screens.versions import VersionsScreen
 from app.wizard import WizardApp
 
 OWNERS = {
@@ -33,6 +35,9 @@ OWNERS = {
     Where.HISTORY: HistoryScreen,
     Where.MODELS: ModelScreen,
     Where.DIALOG: HelpScreen,
+    Where.POLICIES: PoliciesScreen,
+    Where.POLICY_PARTS: PoliciesScreen,
+    Where.VERSIONS: VersionsScreen,
     Where.EXPERIMENTS: ExperimentsScreen,
     Where.COMPARISON: CompareScreen,
     Where.LEADERBOARD: LeaderboardScreen,
@@ -52,6 +57,8 @@ TOGETHER = (
     (Where.EVERYWHERE, Where.HISTORY),
     (Where.EVERYWHERE, Where.MODELS),
     (Where.EVERYWHERE, Where.DIALOG),
+    (Where.EVERYWHERE, Where.POLICIES, Where.POLICY_PARTS),
+    (Where.EVERYWHERE, Where.VERSIONS),
     (Where.EVERYWHERE, Where.RUNS, Where.EXPERIMENTS),
     (Where.EVERYWHERE, Where.COMPARISON),
     (Where.EVERYWHERE, Where.LEADERBOARD),

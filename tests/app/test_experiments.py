@@ -73,7 +73,7 @@ async def experiments(
 ) -> AsyncIterator[tuple[Pilot[None], ExperimentsScreen]]:
     """Open the pane and wait until it has as many runs."""
     async with opened(tmp_path, size=size) as (pilot, _):
-        await pilot.press("alt+3")
+        await pilot.press("alt+4")
         await until(pilot, lambda: isinstance(pilot.app.screen, ExperimentsScreen))
         screen = pilot.app.screen
         assert isinstance(screen, ExperimentsScreen)
@@ -317,7 +317,7 @@ async def test_marked_runs_are_compared(tmp_path: Path, tracker: Tracker) -> Non
         await pilot.press("z", "l")
         await sees(pilot, "logarithmic")
         assert "Parameters" not in shown(pilot.app.screen)
-        await pilot.press("escape", "alt+1", "alt+3")
+        await pilot.press("escape", "alt+1", "alt+4")
         await at(pilot, CompareScreen)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is screen)
@@ -488,7 +488,7 @@ async def test_out_of_sight_nothing_is_asked(tmp_path: Path, tracker: Tracker) -
         add(tracker, "another")
         await pilot.pause(1.3)
         assert screen._seen == seen
-        await pilot.press("alt+3")
+        await pilot.press("alt+4")
         await until(pilot, lambda: screen.table.count == 2)
 
 
@@ -500,7 +500,7 @@ async def test_a_database_in_trouble_is_told_and_recovered_from(tmp_path: Path, 
         raw.execute("CREATE TABLE theirs (a)")
     replace_database(tmp_path, (tmp_path / "theirs.db").read_bytes())
     async with opened(tmp_path) as (pilot, _):
-        await pilot.press("alt+3")
+        await pilot.press("alt+4")
         await until(pilot, lambda: "not one of Wizard101's" in " ".join(shown(pilot.app.screen).split()))
         assert "It was left as it is." in " ".join(shown(pilot.app.screen).split())
         await pilot.press("s", "end", "g", "e", "slash", *"words", "escape")

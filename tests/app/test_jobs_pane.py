@@ -35,7 +35,7 @@ async def jobs_pane(
 ) -> AsyncIterator[tuple[Pilot[None], JobsScreen]]:
     """Open the pane and wait until it has looked once."""
     async with opened(workshop.folder, size=size) as (pilot, _):
-        await pilot.press("alt+2")
+        await pilot.press("alt+3")
         await until(pilot, lambda: isinstance(pilot.app.screen, JobsScreen), LONG)
         screen = pilot.app.screen
         assert isinstance(screen, JobsScreen)
@@ -184,7 +184,7 @@ async def test_copying_and_going_to_the_run(workshop: Workshop) -> None:
         await until(pilot, lambda: experiments.table.row and experiments.table.row.id == job_id, LONG)
         await pilot.press("up", "space", "space", "c")
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen), LONG)
-        await pilot.press("alt+2")
+        await pilot.press("alt+3")
         await until(pilot, lambda: pilot.app.screen is screen)
         await pilot.press("o")
         await until(pilot, lambda: pilot.app.screen is experiments, LONG)
@@ -278,7 +278,7 @@ async def test_out_of_sight_nothing_is_asked_and_jobs_go_on(workshop: Workshop) 
         await pilot.pause(1.5)
         assert not asked
         del screen.reader.attend
-        await pilot.press("alt+2")
+        await pilot.press("alt+3")
         await in_state(pilot, screen, job_id, "succeeded")
 
 

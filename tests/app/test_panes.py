@@ -25,7 +25,7 @@ from tests.app.test_probe import opened, shown, until
 from tests.engine.tracking import judged
 
 
-@pytest.mark.parametrize("key", ["alt+3", "f9"])
+@pytest.mark.parametrize("key", ["alt+4", "f9"])
 async def test_a_key_goes_to_another_pane_and_typing_and_focus_are_kept(tmp_path: Path, key: str) -> None:
     async with opened(tmp_path) as (pilot, probe):
         await pilot.press(*"step 1 of 3")
@@ -54,7 +54,7 @@ async def test_f9_comes_round_to_the_first_pane(tmp_path: Path) -> None:
 async def test_a_probe_goes_on_while_another_pane_is_shown(tmp_path: Path) -> None:
     async with opened(tmp_path, ScriptedGuard(pause=0.02)) as (pilot, probe):
         probe.prompt.value = "x"
-        await pilot.press("enter", "alt+3")
+        await pilot.press("enter", "alt+4")
         await until(pilot, lambda: isinstance(pilot.app.screen, ExperimentsScreen))
         assert probe.judging is not None
         await until(pilot, lambda: probe.judgement.verdict is not None)
@@ -67,14 +67,14 @@ async def test_a_tab_is_clicked(tmp_path: Path) -> None:
     async with opened(tmp_path, size=(80, 24)) as (pilot, probe):
         await pilot.pause()
         top = shown(probe).split("\n")[0]
-        await pilot.click(probe.top, offset=(top.index("3 Experiments") + 3, 0))
+        await pilot.click(probe.top, offset=(top.index("4 Experiments") + 3, 0))
         await until(pilot, lambda: isinstance(pilot.app.screen, ExperimentsScreen))
-        assert "[3 Experiments]" in shown(pilot.app.screen)
+        assert "[4 Experiments]" in shown(pilot.app.screen)
 
 
 async def test_the_palette_has_the_actions_of_the_screen_in_front(tmp_path: Path) -> None:
     async with opened(tmp_path) as (pilot, _):
-        await pilot.press("alt+3")
+        await pilot.press("alt+4")
         await until(pilot, lambda: isinstance(pilot.app.screen, ExperimentsScreen))
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
@@ -98,7 +98,7 @@ def test_the_first_line_fits_a_small_terminal_and_keeps_every_tab() -> None:
             assert all(pane.title in line.plain for pane in PANES)
             assert "gauntlet" in line.plain or not chosen
             assert line.plain.count("[") == 1
-    assert "model" in top_line("probe", (*settings[:2], ("model", "none yet", "choose_model")), 78).plain
+    assert "no model" in top_line("probe", (*settings[:2], ("model", "no model", "choose_model")), 78).plain
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ async def test_guard_level_and_model_are_chosen_and_handed_to_the_factory(tmp_pa
     absent = ModelOption("", "GGUF", Reachability(False, "none there", "pull one"))
     async with opened(tmp_path, factory, models=[absent, ready]) as (pilot, screen):
         await pilot.press("ctrl+l", "ctrl+g")
-        assert "model none yet" in shown(screen)
+        assert "model no model" in shown(screen)
         await pilot.press("ctrl+o")
         await until(pilot, lambda: "✔ ready" in shown(pilot.app.screen))
         assert "none there" in shown(pilot.app.screen)

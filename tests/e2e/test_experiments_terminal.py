@@ -12,7 +12,7 @@ from engine.tracker.run_records import Lineage, NewRun, Result
 from tests.app.hostile import FORBIDDEN, HOSTILE
 from tests.e2e.test_tui_terminal import CTRL_P, ESCAPE, POINTER_SHAPE, workbench
 
-ALT_1, ALT_3, END, HOME, DOWN = "\x1b1", "\x1b3", "\x1b[F", "\x1b[H", "\x1b[B"
+ALT_1, ALT_4, END, HOME, DOWN = "\x1b1", "\x1b4", "\x1b[F", "\x1b[H", "\x1b[B"
 F9, CTRL_S = "\x1b[20~", "\x13"
 
 
@@ -33,7 +33,7 @@ def test_panes_are_reached_by_alt_and_a_digit_and_digits_are_text_in_an_editor(d
     with workbench(db) as terminal:
         terminal.send("133")
         terminal.wait_for("133")
-        terminal.send(ALT_3)
+        terminal.send(ALT_4)
         terminal.wait_for("run-399")
         assert "[3 Experiments]" in terminal.text
         terminal.send("1")
@@ -42,14 +42,14 @@ def test_panes_are_reached_by_alt_and_a_digit_and_digits_are_text_in_an_editor(d
         terminal.wait_for("1337")
         terminal.send(F9 + F9 + F9 + F9 + F9 + F9)
         terminal.wait_for("[1 Probe]")
-        terminal.send(ALT_3 + ALT_1)
+        terminal.send(ALT_4 + ALT_1)
         terminal.wait_for("1337")
         assert terminal.process.poll() is None
 
 
 def test_keys_and_mouse_move_through_a_long_list(db: Path) -> None:
     with workbench(db) as terminal:
-        terminal.send(ALT_3)
+        terminal.send(ALT_4)
         terminal.wait_for("1 of 400")
         terminal.send(END)
         terminal.wait_for("400 of 400")
@@ -69,7 +69,7 @@ def test_keys_and_mouse_move_through_a_long_list(db: Path) -> None:
 
 def test_every_size_has_its_layout(db: Path) -> None:
     with workbench(db) as terminal:
-        terminal.send(ALT_3)
+        terminal.send(ALT_4)
         terminal.wait_for("1 of 400")
         assert "measured by this program" not in terminal.text
         terminal.send("\r")
@@ -89,7 +89,7 @@ def test_every_size_has_its_layout(db: Path) -> None:
 def test_a_note_survives_and_others_see_it(db: Path) -> None:
     with workbench(db, size=(160, 48)) as terminal, workbench(db, size=(160, 48)) as other:
         for each in (terminal, other):
-            each.send(ALT_3)
+            each.send(ALT_4)
             each.wait_for("1 of 400")
         terminal.send("n")
         terminal.wait_for("Note of #")
@@ -118,7 +118,7 @@ def test_no_hostile_sequence_reaches_the_terminal(db: Path) -> None:
                 )
             )
     with workbench(db, size=(160, 48)) as terminal:
-        terminal.send(ALT_3)
+        terminal.send(ALT_4)
         terminal.wait_for(f"1 of {400 + len(HOSTILE)}")
         for _ in HOSTILE:
             terminal.settle(0.1)

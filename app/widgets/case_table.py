@@ -1,0 +1,112 @@
+"""A policy's cases, one a row, with what became of each: drawn from what is known when they are seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping, Sequence
+
+from textual.content import Content
+
+from app.safe_text import one_line
+from app.trial_words import TURNS, excerpt, expected_words, result_words, said_words
+from app.widgets.row_list import RowList
+from engine.policies.load import PolicyCase
+from engine.workshop.flips import Flip, label_of
+from engine.workshop.trials import Outcome
+
+_RULE = re.compile(r"\b[VS]\d+\b")
+_RESULT, _FLIP, _VERDICT, _SCORE, _RULES, _LANGUAGE = 12, 10, 10, 5, 3, 3
+_WITH_ALL = 100
+
+
+class CaseTable(RowList[tuple[str, PolicyCase]]):
+    """Rows are a case with its key. `filter` narrows them down, `show_outcomes` says what became of them."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, empty="No cases.")
+        self._cases: tuple[tuple[str, PolicyCase], ...] = ()
+        self._outcomes: Mapping[str, Outcome] = {}
+        self._flips: Mapping[str, Flip] = {}
+        self._words: tuple[str, ...] = ()
+        self.clear_text = False
+
+    @property
+    def case(self) -> PolicyCase | None:
+        """The case chosen."""
+        return None if self.row is None else self.row[1]
+
+    def show_cases(self, cases: Sequence[PolicyCase]) -> None:
+        """Show these cases; the one chosen stays so if it is among them."""
+        self._cases = tuple((case.case.key, case) for case in cases)
+        self._narrow()
+
+    def show_outcomes(self, outcomes: Mapping[str, Outcome], flips: Mapping[str, Flip]) -> None:
+        """Show what became of cases, by their keys."""
+        self._outcomes, self._flips = outcomes, flips
+        self._narrow()
+        self.refresh()
+
+    def filter(self, words: str) -> None:
+        """List the cases that all of these words are true of.
+
+        ``pass``, ``fail``, ``undecided``, ``flip``, ``mended``, ``broke``, ``changed``, ``violation``,
+        ``safe``, ``response``, ``lang:de``, ``signal:NAME`` and ``v2`` (a rule named in the reason) mean
+        that; any other word is looked for in the texts, the reason and the source.
+        """
+        self._words = tuple(words.casefold().split())
+        self._narrow()
+
+    def _narrow(self) -> None:
+        listed = [row for row in self._cases if all(self._fits(row, word) for word in self._words)]
+        self.empty = "No case fits. esc clears the filter." if self._cases else "No cases."
+        self.show(listed)
+
+    def _fits(self, row: tuple[str, PolicyCase], word: str) -> bool:
+        key, case = row
+        outcome, flip = self._outcomes.get(key), self._flips.get(key)
+        match word:
+            case "pass" | "passed":
+                return outcome is not None and outcome.passed
+            case "fail" | "failed":
+                return outcome is not None and not outcome.passed
+            case "undecided":
+                return outcome is not None and label_of(outcome.finding) is None
+            case "flip" | "flips":
+                return flip is not None
+            case "mended" | "broke" | "changed":
+                return flip is not None and flip.turn.value == word
+            case "violation" | "safe":
+                return expected_words(case) == word
+            case "response":
+                return case.case.response is not None
+        if word.startswith("lang:"):
+            return case.language.casefold() == word[5:]
+        if word.startswith("signal:"):
+            return outcome is not None and any(word[7:] in each.casefold() for each in outcome.signals)
+        if _RULE.fullmatch(word.upper()):
+            return word.upper() in _RULE.findall(case.reason)
+        told = (case.case.prompt, case.case.response or "", case.reason, case.source)
+        return any(word in text.casefold() for text in told)
+
+    def key_of(self, row: tuple[str, PolicyCase]) -> Hashable:
+        return row[0]
+
+    def draw(self, row: tuple[str, PolicyCase], width: int) -> Content:
+        key, case = row
+        outcome, flip = self._outcomes.get(key), self._flips.get(key)
+        result, style = result_words(outcome)
+        turned, turned_style = TURNS[flip.turn] if flip is not None else ("", "")
+        rules = _RULE.findall(case.reason)
+        score = "" if outcome is None or outcome.finding.score is None else f"{outcome.finding.score:.2f}"
+        cells: list[tuple[str, str]] = [
+            (f"{result:{_RESULT}}", style),
+            (f"{turned:{_FLIP}}", turned_style),
+            (f"{expected_words(case):{_VERDICT}}", "$text-muted"),
+        ]
+        if width >= _WITH_ALL:
+            said = "" if outcome is None else said_words(outcome.finding)
+            cells += [(f"{said:{_VERDICT}}", ""), (f"{score:>{_SCORE}} ", "$text-muted")]
+            cells.append((f"{one_line(case.language, 2):{_LANGUAGE}}", "$text-muted"))
+        cells.append((f"{rules[0] if rules else '':{_RULES}} ", "$text-accent"))
+        cells.append((excerpt(case, clear=self.clear_text), "" if self.clear_text else "$text-muted"))
+        return Content.assemble(*cells).truncate(width, ellipsis=True, pad=True)
