@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.diffing import diff
 from engine.models.counting import TokenCount
 from engine.policies.lint import LintFinding, Severity, lint
-from engine.policies.load import TEXT_NAME, PolicyError, Texts
-from engine.policies.signals import FILE_NAME as SIGNALS_NAME
-from engine.policies.signals import load_signals
+from engine.policies.load import TEXT_NAME
 
 _AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)")
 _HEADING = re.compile(r"#{1,6} |- [VS]\d+:")
@@ -30,18 +27,15 @@ class Inspection:
     changed: frozenset[int]
 
 
-def inspect(folder: Path, file: str, text: str, saved: str, texts: Texts) -> Inspection:
-    """Look at the text of a file. ``texts`` are all that are typed and not saved; it may take a moment."""
-    if file.endswith(TEXT_NAME):
-        return Inspection(text, lint(text), diff(saved, text, rows=False).changed_lines)
-    policy = file.removesuffix(f"/{SIGNALS_NAME}") if file.endswith(f"/{SIGNALS_NAME}") else None
-    try:
-        load_signals(folder, None if policy is None else [policy], {**texts, file: text})
-    except PolicyError as error:
-        found: tuple[LintFinding, ...] = (fault_of(str(error), text),)
-    else:
-        found = ()
-    return Inspection(text, found, diff(saved, text, rows=False).changed_lines)
+def inspect_policy(text: str, saved: str) -> Inspection:
+    """Look at the text of a policy. Of a long one it takes a moment."""
+    return Inspection(text, lint(text), diff(saved, text, rows=False).changed_lines)
+
+
+def inspect_signals(text: str, saved: str, fault: str) -> Inspection:
+    """Look at signals; ``fault`` says why they cannot be used, or nothing."""
+    findings = (fault_of(fault, text),) if fault else ()
+    return Inspection(text, findings, diff(saved, text, rows=False).changed_lines)
 
 
 def fault_of(message: str, text: str) -> LintFinding:

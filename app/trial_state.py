@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from app.trying import Side, Trying
 from engine.cases import Finding
 from engine.policies.load import PolicyCase
-from engine.workshop.flips import Comparison, Flip, Tally, compare_texts, flips_between, tally_of
+from engine.workshop.flips import Comparison, Flip, Tally, compare_texts, label_of, tally_of
 from engine.workshop.judges import Judge
 from engine.workshop.trials import Outcome
 
@@ -21,7 +22,7 @@ class Figures:
     comparison: Comparison | None
 
 
-@dataclass(slots=True)
+@dataclass
 class TrialState:
     """The latest trial of a policy. ``base`` names the text that it is compared with.
 
@@ -54,37 +55,48 @@ class TrialState:
         self.running = False
         self.errors = {side: str(error) for side, error in trying.errors.items()}
         self.trouble = trying.trouble
-        self.stopped = Side.AFTER not in self.errors and len(self.after) < len(self._keys)
+        self.stopped = Side.AFTER not in self.errors and len(self.after) < len(set(self.keys))
 
-    @property
-    def _keys(self) -> set[str]:
-        return {case.case.key for case in self.cases}
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the cases, in order."""
+        return tuple(case.case.key for case in self.cases)
 
     @property
     def passed(self) -> int:
-        return sum(self._of(case) is True for case in self.cases)
+        return sum(outcome.passed for outcome in self._judged)
 
     @property
     def failed(self) -> int:
-        return sum(self._of(case) is False for case in self.cases)
+        return sum(not outcome.passed for outcome in self._judged)
 
-    def _of(self, case: PolicyCase) -> bool | None:
-        outcome = self.after.get(case.case.key)
-        return None if outcome is None else outcome.passed
+    @property
+    def _judged(self) -> list[Outcome]:
+        return [self.after[key] for key in self.keys if key in self.after]
 
     def flips(self) -> dict[str, Flip]:
         """Return what flips so far, by the keys of the cases."""
-        found = flips_between(self.cases, self._findings(self.before), self._findings(self.after))
-        return {flip.case.case.key: flip for flip in found}
+        return flips_of(zip(self.keys, self.cases, strict=True), self.before, self.after)
 
     def reckon(self) -> Figures:
         """Compute the figures. The first time it takes a second: not where keys wait."""
-        outcomes = [self.after[case.case.key] for case in self.cases if case.case.key in self.after]
         comparison = None
         if self.before and self.after:
             comparison = compare_texts(self.cases, self._findings(self.before), self._findings(self.after))
-        return Figures(tally_of(outcomes), comparison)
+        return Figures(tally_of(self._judged), comparison)
 
     @staticmethod
     def _findings(outcomes: Mapping[str, Outcome]) -> dict[str, Finding]:
         return {key: outcome.finding for key, outcome in outcomes.items()}
+
+
+def flips_of(
+    cases: Iterable[tuple[str, PolicyCase]], before: Mapping[str, Outcome], after: Mapping[str, Outcome]
+) -> dict[str, Flip]:
+    """Return the cases whose verdict differs between two texts, by their keys."""
+    flips = {}
+    for key, case in cases:
+        was, now = before.get(key), after.get(key)
+        if was is not None and now is not None and label_of(was.finding) != label_of(now.finding):
+            flips[key] = Flip(case, was.finding, now.finding)
+    return flips

@@ -63,7 +63,7 @@ def trial_line(trial: TrialState, flips: dict[str, Flip]) -> Content:
     """Return how a trial stands, on one line: the present text's cases, and what differs from the other's."""
     if Side.AFTER in trial.errors:
         return Content.styled(f"✗ {one_line(trial.errors[Side.AFTER], _TEXT)}", "bold $text-error")
-    done, n = len(trial.after), len({case.case.key for case in trial.cases})
+    done, n = len(trial.after), len(set(trial.keys))
     if not done and not trial.running:
         return Content.styled(f"{n:,} cases, not run yet: f5 runs them", "$text-muted")
     parts: list[tuple[str, str]] = []

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.policies.load import PolicyCase, Texts
 from engine.tracker.policy_records import Trials
 from engine.workshop.judges import Judge
+from engine.workshop.rules_process import RulesProcess
 from engine.workshop.trials import Outcome
 from engine.workshop.workshop import Workshop
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from app.guard_thread import GuardThread
     from app.records import Records
     from engine.workspace import Workspace
+
+
+Result = TypeVar("Result")
 
 
 class Side(StrEnum):
@@ -83,10 +87,12 @@ class TrialThread:
         """Stop what runs: the model itself stops. Returns at once."""
         self._guards.call(self._cancel)
 
-    async def ask(self, work: Callable[[Workshop], Awaitable[object]]) -> object:
-        """Do other work with the workshop, after what runs now."""
+    async def ask(self, work: Callable[[Workshop], Awaitable[Result]], *, at_once: bool = False) -> Result:
+        """Do other work with the workshop: after what runs now, or ``at_once``, if it needs no model."""
 
-        async def there() -> object:
+        async def there() -> Result:
+            if at_once:
+                return await work(self.workshop)
             async with self._turn:
                 return await work(self.workshop)
 
@@ -96,7 +102,7 @@ class TrialThread:
     def workshop(self) -> Workshop:
         """The workshop; of the guards' thread."""
         if self._workshop is None:
-            self._workshop = Workshop(self._workspace, RecordsStore(self._records))
+            self._workshop = Workshop(self._workspace, RecordsStore(self._records), RulesProcess())
             self._guards.at_end(self._workshop.aclose)
         return self._workshop
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -17,7 +16,15 @@ from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from app.actions import Where, actions, bindings, keys_of
-from app.inspection import Inspection, columns, inspect, length_words, sections_of, tokens_words
+from app.inspection import (
+    Inspection,
+    columns,
+    inspect_policy,
+    inspect_signals,
+    length_words,
+    sections_of,
+    tokens_words,
+)
 from app.policy_buffers import Buffer
 from app.screens.policy_cases import PolicyCases
 from app.widgets.bars import KeyBar, TopBar
@@ -315,9 +322,12 @@ class PoliciesScreen(PolicyCases):
         if buffer is None:
             return
         texts = self.buffers.texts()
-        looked = await asyncio.to_thread(
-            partial(inspect, self.folder, buffer.file, buffer.text, buffer.disk.text, texts)
-        )
+        text, saved = buffer.text, buffer.disk.text
+        if buffer.file.endswith(TEXT_NAME):
+            looked = await asyncio.to_thread(inspect_policy, text, saved)
+        else:
+            fault = await self.signals_fault(buffer.policy or None, {**texts, buffer.file: text})
+            looked = await asyncio.to_thread(inspect_signals, text, saved, fault)
         self.inspections[buffer.file] = looked
         self._show_inspection()
         await self._count(texts)

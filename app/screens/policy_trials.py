@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from textual.message import Message
 from textual.timer import Timer
@@ -15,9 +16,10 @@ from app.screens.policy_files import PolicyFiles
 from app.trial_state import TrialState
 from app.trying import TrialThread, Trying
 from engine.guards.build import GuardKind, Level, PromptStyle, Speed
-from engine.policies.load import PolicyCase, PolicyError, load_cases
+from engine.policies.load import PolicyCase, PolicyError, Texts, load_cases
 from engine.tracker.policy_records import PolicyFileVersion
 from engine.workshop.judges import Judge
+from engine.workshop.trials import TrialStopped
 from engine.workshop.workshop import Workshop
 
 _FRAME_S = 0.1
@@ -25,6 +27,7 @@ _LIVE_S = 0.05
 """How long typing must rest before the rules judge what was typed."""
 
 _SPEEDS = list(Speed)
+Result = TypeVar("Result")
 
 
 class PolicyTrials(PolicyFiles):
@@ -230,9 +233,17 @@ class PolicyTrials(PolicyFiles):
             self._frames = self.set_interval(_FRAME_S, self._frame)
         self.show_trial()
 
-    async def ask_workshop(self, work: Callable[[Workshop], Awaitable[object]]) -> object:
-        """Do other work with the workshop, on its own thread."""
+    async def ask_workshop(self, work: Callable[[Workshop], Awaitable[Result]]) -> Result:
+        """Do other work with the workshop, on its own thread, after what runs now."""
         return await self._thread.ask(work)
+
+    async def signals_fault(self, policy: str | None, texts: Texts) -> str:
+        """Return why signals cannot be used, or nothing."""
+        try:
+            await self._thread.ask(lambda workshop: workshop.check_signals(policy, texts), at_once=True)
+        except (PolicyError, TrialStopped) as error:
+            return str(error)
+        return ""
 
     @property
     def _thread(self) -> TrialThread:

@@ -238,7 +238,7 @@ class VersionsScreen(LiveScreen):
         if texts is None:
             return
 
-        async def work(workshop: Workshop) -> object:
+        async def work(workshop: Workshop) -> Bisection:
             async def judged(version: PolicyFileVersion) -> Finding:
                 self.app.call_later(self._tell_of_step, version)
                 return await workshop.finding(judge, policy, case, {file: texts[version.sha256]})
@@ -253,7 +253,6 @@ class VersionsScreen(LiveScreen):
         except Exception as error:
             self._told([Content.styled(f"✗ {visible(str(error), keep_newlines=False)}", "$text-error")])
             return
-        assert isinstance(found, Bisection)
         self.marked = None
         self.list.show(self.list.rows, choose=found.after.version.label)
         self._list()

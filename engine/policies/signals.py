@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,19 @@ def load_signals(
     shared_words = _word_lists(shared_path, shared_table, {})
     shared = _shared_set(shared_path, shared_bytes, shared_table, shared_words)
     return shared, tuple(_policy_set(folder, name, texts, shared_bytes, shared_words) for name in present)
+
+
+def signals_hash(folder: Path, name: str, texts: Texts | None = None) -> str:
+    """Return the SHA-256 of what rules judge by: a policy's signals and, behind them, the shared ones.
+
+    Raises:
+        PolicyError: if a file cannot be read, or the policy has no signals.
+    """
+    texts = texts or {}
+    content = read_content(folder / name / FILE_NAME, texts.get(f"{name}/{FILE_NAME}"))
+    if _is_there(folder, SHARED_NAME, texts):
+        content += read_content(folder / SHARED_NAME, texts.get(SHARED_NAME))
+    return sha256(content).hexdigest()
 
 
 def _shared_set(path: Path, content: bytes, table: Table, words: WordLists) -> SignalSet:

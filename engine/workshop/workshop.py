@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from engine.cases import Finding
+from engine.guards.build import GuardKind
 from engine.policies.load import PolicyCase, Texts
+from engine.policies.signals import load_signals, signals_hash
 from engine.tracker.policies import PolicyHistory
 from engine.tracker.policy_records import Trials
 from engine.tracker.records import TrackerError
 from engine.workshop.judges import Judge, Models
+from engine.workshop.rules_process import RulesProcess
 from engine.workshop.trials import KEPT, Outcome, lasting, try_cases
 from engine.workspace import Workspace
 
 _REMEMBERED = 64
 _SAVE_S = 1.0
+
+_Source = Callable[[Sequence[PolicyCase], Mapping[str, Finding]], AsyncGenerator[Outcome, None]]
 
 
 class TrialStore(Protocol):
@@ -51,9 +57,13 @@ class Workshop:
     All methods belong to one event loop.
     """
 
-    def __init__(self, workspace: Workspace, store: TrialStore | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, store: TrialStore | None = None, rules: RulesProcess | None = None
+    ) -> None:
+        """``rules`` is where rules judge; None: in this very process."""
         self._workspace = workspace
         self._store = store
+        self._rules = rules
         self._models = Models()
         self._remembered: OrderedDict[tuple[str, str], dict[str, Outcome]] = OrderedDict()
         self.trouble = ""
@@ -78,9 +88,7 @@ class Workshop:
             PolicyError, GuardSetupError, ModelError: if the guard cannot be made, of this text for instance.
         """
         self.trouble = ""
-        guard = judge.guard(self._workspace, policy, texts, self._models)
-        await self._models.tidy()
-        applied = guard.policies[0].sha256 if judge.reads else ""
+        applied, source = await self._source(judge, policy, texts)
         fingerprint = judge.fingerprint()
         remembered = self._memory(applied, fingerprint)
         known: Trials = {}
@@ -90,7 +98,7 @@ class Workshop:
         unsaved: list[Outcome] = []
         saved_at = time.monotonic()
         try:
-            async with aclosing(try_cases(guard, policy, cases, known)) as outcomes:
+            async with aclosing(source(cases, known)) as outcomes:
                 async for outcome in outcomes:
                     earlier = remembered.get(outcome.case.case.key)
                     if outcome.known and earlier is not None:
@@ -105,6 +113,50 @@ class Workshop:
         finally:
             await asyncio.shield(self._save(judge, applied, fingerprint, unsaved))
 
+    async def _source(self, judge: Judge, policy: str, texts: Texts) -> tuple[str, _Source]:
+        """Return the hash of what is applied, and what gives the outcomes of cases."""
+        folder = self._workspace.policies
+        if self._rules is not None and judge.kind is GuardKind.REASONER:
+            return signals_hash(folder, policy, texts), partial(self._by_rules, judge, policy, texts)
+        guard = judge.guard(self._workspace, policy, texts, self._models)
+        await self._models.tidy()
+        return guard.policies[0].sha256 if judge.reads else "", partial(try_cases, guard, policy)
+
+    async def _by_rules(
+        self,
+        judge: Judge,
+        policy: str,
+        texts: Texts,
+        cases: Sequence[PolicyCase],
+        known: Mapping[str, Finding],
+    ) -> AsyncGenerator[Outcome, None]:
+        """Yield as `try_cases` does what rules find in their own process."""
+        assert self._rules is not None
+        keyed = [(case.case.key, case) for case in cases]
+        asked = {key: case for key, case in keyed if key not in known}
+        judged = await self._rules.judge(
+            self._workspace.policies, policy, judge.level, texts, list(asked.values())
+        )
+        found = dict(zip(asked, judged, strict=True))
+        for key, case in keyed:
+            if key in known:
+                yield Outcome(case, replace(known[key], policy=policy), known=True)
+            else:
+                yield replace(found[key], case=case)
+
+    async def check_signals(self, policy: str | None, texts: Texts) -> None:
+        """See whether signals can be used: those of a policy, or with None those of all.
+
+        Raises:
+            PolicyError: if they cannot.
+            TrialStopped: if that cannot be seen.
+        """
+        folder = self._workspace.policies
+        if self._rules is not None:
+            await self._rules.check(folder, policy, texts)
+        else:
+            load_signals(folder, None if policy is None else [policy], texts)
+
     async def finding(self, judge: Judge, policy: str, case: PolicyCase, texts: Texts) -> Finding:
         """Return what one case is found to be; see `run`."""
         async with aclosing(self.run(judge, policy, [case], texts)) as outcomes:
@@ -113,8 +165,10 @@ class Workshop:
         raise AssertionError("a case has an outcome")
 
     async def aclose(self) -> None:
-        """Close the model."""
+        """Close the model, and the process of the rules."""
         await self._models.aclose()
+        if self._rules is not None:
+            await self._rules.aclose()
 
     def _memory(self, applied: str, fingerprint: str) -> dict[str, Outcome]:
         key = (applied, fingerprint)
