@@ -21,6 +21,7 @@ from app.cli import (
     jobs,
     leaderboard,
     models,
+    policies,
     runs,
     score,
     thresholds,
@@ -60,6 +61,7 @@ cli.command("score")(score.score)
 cli.add_typer(data.cli, name="data")
 cli.add_typer(jobs.cli, name="jobs")
 cli.add_typer(models.cli, name="models")
+cli.add_typer(policies.cli, name="policies")
 cli.add_typer(runs.cli, name="runs")
 cli.add_typer(thresholds.cli, name="thresholds")
 

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.policies.files import read_file
 from engine.policies.load import TEXT_NAME, PolicyError
 from engine.policies.signals import FILE_NAME as SIGNALS_NAME
 from engine.policies.signals import SHARED_NAME
-from engine.tracker.policies import PolicyHistory
 from engine.tracker.policy_records import PolicyFileVersion, Uses
+
+if TYPE_CHECKING:
+    from engine.tracker.policies import PolicyHistory
 
 _SHORTEST_HASH = 4
 

@@ -9,19 +9,21 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequenc
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.cases import Finding
 from engine.guards.build import GuardKind
 from engine.policies.load import PolicyCase, Texts
 from engine.policies.signals import load_signals, signals_hash
-from engine.tracker.policies import PolicyHistory
 from engine.tracker.policy_records import Trials
 from engine.tracker.records import TrackerError
 from engine.workshop.judges import Judge, Models
 from engine.workshop.rules_process import RulesProcess
 from engine.workshop.trials import KEPT, Outcome, lasting, try_cases
 from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from engine.tracker.policies import PolicyHistory
 
 _REMEMBERED = 64
 _SAVE_S = 1.0
