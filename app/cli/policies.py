@@ -19,6 +19,7 @@ from app.cli.policy_access import (
     known_versions,
     print_exactly,
 )
+from app.cli.policy_test import run_cases
 from app.cli.policy_versions import restore_version, show_diff, show_versions
 from engine.policies.load import CASES_NAME
 
@@ -28,6 +29,7 @@ cli = typer.Typer(
 )
 cli.command("diff")(show_diff)
 cli.command("restore")(restore_version)
+cli.command("test")(run_cases)
 cli.command("versions")(show_versions)
 
 

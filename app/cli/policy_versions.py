@@ -211,12 +211,8 @@ def _texts(
     if old is None:
         earlier = version_before(versions, content)
         if earlier is None:
-            raise CommandError(
-                f"{file} has one version only, which is what the file holds: there is nothing to compare. "
-                "Save a change first.",
-                Exit.USAGE,
-            )
-        old = earlier.label
+            say(f"{file} has one version only, which is what the file holds.")
+        old = _FILE if earlier is None else earlier.label
     return _text(history, versions, content, old), _text(history, versions, content, new or _FILE)
 
 
