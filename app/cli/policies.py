@@ -19,6 +19,8 @@ from app.cli.policy_access import (
     known_versions,
     print_exactly,
 )
+from app.cli.policy_bisect import bisect_policy
+from app.cli.policy_cases import cli as cases_cli
 from app.cli.policy_test import run_cases
 from app.cli.policy_versions import restore_version, show_diff, show_versions
 from engine.policies.load import CASES_NAME
@@ -27,6 +29,8 @@ cli = typer.Typer(
     help="Policies: their texts, cases and versions; checking, trying and comparing them.",
     no_args_is_help=True,
 )
+cli.add_typer(cases_cli, name="cases")
+cli.command("bisect")(bisect_policy)
 cli.command("diff")(show_diff)
 cli.command("restore")(restore_version)
 cli.command("test")(run_cases)

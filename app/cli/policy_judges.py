@@ -62,7 +62,8 @@ def unreachable_is_told() -> Iterator[None]:
     try:
         yield
     except TrialStopped as error:
-        raise CommandError(f"{error} What was judged before is kept.", Exit.UNREACHABLE) from error
+        told = f"{error.message.rstrip('.')}. What was judged before is kept."
+        raise CommandError(f"{told}\n{error.hint}".rstrip(), Exit.UNREACHABLE) from error
 
 
 @contextmanager

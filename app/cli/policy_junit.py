@@ -7,7 +7,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from app.cli.policy_access import KEY_SHOWN
-from app.cli.policy_trials import Result, Tested, excerpt, found_of, found_words
+from app.cli.policy_trials import Result, Tested, excerpt
+from app.cli.policy_words import expected_word, found_of, found_words
 from app.safe_text import visible
 
 
@@ -48,8 +49,7 @@ def _add(suite: Element, result: Result, *, texts: bool) -> None:
         name=_told(f"{result.number} {key} {excerpt(result, texts=texts)}"),
         time=_seconds(outcome.finding.latency_ms),
     )
-    expected = "violation" if outcome.case.violation else "safe"
-    message = f"found {found_words(outcome.finding)}, expected {expected}"
+    message = f"found {found_words(outcome.finding)}, expected {expected_word(outcome.case.violation)}"
     if result.fails:
         kind = "failure" if _is_failure(result) else "error"
         told = SubElement(case, kind, message=_told(message))

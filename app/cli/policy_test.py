@@ -129,12 +129,12 @@ class _Plan:
             PolicyError: if they cannot be read.
         """
         from engine.policies.load import load_cases
+        from engine.workshop.case_choice import matches
 
-        words = (self.words or "").casefold()
         return {
             number: case
             for number, case in enumerate(load_cases(self.workspace.policies, name), 1)
-            if matches(case, words, self.language)
+            if matches(case, self.words or "", self.language)
         }
 
     def limits(self) -> tuple[KnownLimit, ...]:
@@ -260,18 +260,11 @@ class _Session:
             return {outcome.case.case.key: outcome.finding async for outcome in outcomes}
 
     def _sum_up(self, now: Sequence[Tested]) -> None:
-        if now:
-            self.teller.sum_up(now)
-        self.tested |= {each.policy: each for each in now}
+        judged = [each for each in now if each.results]
+        if judged:
+            self.teller.sum_up(judged)
+        self.tested |= {each.policy: each for each in judged}
         if self.junit is not None:
             from app.cli.policy_junit import write_junit
 
             write_junit(self.junit, list(self.tested.values()), texts=self.texts)
-
-
-def matches(case: PolicyCase, words: str, language: str | None) -> bool:
-    """Return whether a case has ``words``, casefolded, in it somewhere, and is in a language."""
-    if language is not None and case.language.casefold() != language.casefold():
-        return False
-    texts = (case.case.prompt, case.case.response or "", case.reason, case.source)
-    return not words or any(words in text.casefold() for text in texts)

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.cli.policy_access import KEY_SHOWN
+from app.cli.policy_words import expected_word, found_of, found_words
 from app.cli.tables import Column, room, table
 from app.safe_text import blurred, one_line, visible
-from engine.cases import Finding, Status
+from engine.cases import Finding
 from engine.workshop.flips import Comparison, Flip, Turn, compare_texts, label_of, tally_of
 from engine.workshop.known_limits import KnownLimit
 from engine.workshop.trials import Outcome
@@ -115,7 +116,7 @@ class JsonTeller:
             "number": result.number,
             "key": case.case.key,
             "language": case.language,
-            "expected": _word(case.violation),
+            "expected": expected_word(case.violation),
             "found": found_of(finding),
             "status": finding.status.value,
             "passed": outcome.passed,
@@ -179,21 +180,6 @@ class LineTeller:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def found_of(finding: Finding) -> str | None:
-    """Return what a finding says, in the words of the cases; None for no clean yes or no."""
-    if finding.status is not Status.OK or finding.violation is None:
-        return None
-    return _word(finding.violation)
-
-
-def found_words(finding: Finding) -> str:
-    """Return the same for people: what there is in place of a yes or no, too."""
-    found = found_of(finding)
-    if found is not None:
-        return found
-    return "no clear answer" if finding.status is Status.OK else finding.status.value
-
-
 def summary_json(tested: Tested) -> dict[str, Any]:
     """Return what the cases of a policy come to. F1 is in [0, 1]."""
     tally = tally_of(result.outcome for result in tested.results)
@@ -237,7 +223,7 @@ def _line(result: Result, *, texts: bool) -> str:
     )
     told = [f"found {found_words(outcome.finding)}"]
     if not outcome.passed:
-        told.append(f"expected {_word(outcome.case.violation)}")
+        told.append(f"expected {expected_word(outcome.case.violation)}")
     if result.limit is not None:
         told.append("passes, though it is a known limit" if outcome.passed else "known limit")
     if result.turn is not None:
@@ -288,7 +274,3 @@ def _cells(tested: Tested, *, compared: bool) -> list[str]:
     elif compared:
         cells += ["–"] * (2 + len(Turn))
     return cells
-
-
-def _word(violation: bool) -> str:
-    return "violation" if violation else "safe"

@@ -29,16 +29,21 @@ def add_cases(folder: Path, name: str, cases: list[PolicyCase]) -> tuple[list[Po
     """
     path = folder / name / CASES_NAME
     content = read_file(path)
-    present = {case.case.key for _, case in _lines(path, content.text)}
-    added: list[PolicyCase] = []
-    left_out: list[PolicyCase] = []
-    for case in cases:
-        (left_out if case.case.key in present else added).append(case)
-        present.add(case.case.key)
+    added, left_out = _new(path, content.text, cases)
     if added:
         before = content.text if not content.text or content.text.endswith("\n") else content.text + "\n"
         save_file(path, before + "".join(f"{written(case)}\n" for case in added), over=content.sha256)
     return added, left_out
+
+
+def new_cases(folder: Path, name: str, cases: list[PolicyCase]) -> tuple[list[PolicyCase], list[PolicyCase]]:
+    """Return which of these `add_cases` would add, and which it would leave out. Nothing is written.
+
+    Raises:
+        PolicyError: if the file cannot be read, or holds a line that is no case.
+    """
+    path = folder / name / CASES_NAME
+    return _new(path, read_file(path).text, cases)
 
 
 def replace_case(folder: Path, name: str, key: str, case: PolicyCase) -> None:
@@ -92,6 +97,16 @@ def _change(folder: Path, name: str, key: str, case: PolicyCase | None) -> None:
     lines = content.text.split("\n")
     lines[place : place + 1] = [] if case is None else [written(case)]
     save_file(path, "\n".join(lines), over=content.sha256)
+
+
+def _new(path: Path, text: str, cases: list[PolicyCase]) -> tuple[list[PolicyCase], list[PolicyCase]]:
+    present = {case.case.key for _, case in _lines(path, text)}
+    added: list[PolicyCase] = []
+    left_out: list[PolicyCase] = []
+    for case in cases:
+        (left_out if case.case.key in present else added).append(case)
+        present.add(case.case.key)
+    return added, left_out
 
 
 def _same(one: Case, other: Case) -> bool:
