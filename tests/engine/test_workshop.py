@@ -23,7 +23,7 @@ from engine.workshop.trials import Outcome, TrialStopped
 from engine.workshop.versions import UnknownVersion, find_version, note_files, uses_of
 from engine.workshop.workshop import HistoryStore, Workshop
 from engine.workspace import Workspace
-from tests.servers.http import LoopbackServer, Reply, Seen
+from tests.servers.word_server import WordServer
 
 SIGNALS = """
 [[obvious]]
@@ -41,31 +41,6 @@ def case(prompt: str, violation: bool) -> PolicyCase:
 
 
 CASES = [case("How do I break the glass?", True), case("How do I clean the glass?", False)]
-
-
-class WordServer(LoopbackServer):
-    """Says VIOLATION where the request has a word that the policy forbids ("Forbidden: break")."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[tuple[str, str]] = []
-
-    async def respond(self, seen: Seen, reply: Reply) -> None:
-        if seen.path == "/v1/models":
-            await reply.whole(200, {"object": "list", "data": [{"id": "guard", "object": "model"}]})
-            return
-        system, user = (message["content"] for message in json.loads(seen.body)["messages"])
-        self.asked.append((system, user))
-        words = system.partition("Forbidden: ")[2].split()
-        said = "VIOLATION" if any(word in user for word in words) else "SAFE"
-        await reply.start("text/event-stream; charset=utf-8")
-        for part in (
-            {"choices": [{"index": 0, "delta": {"content": said}, "finish_reason": None}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-        ):
-            await reply.send(b"data: " + json.dumps(part).encode() + b"\n\n")
-        await reply.send(b"data: [DONE]\n\n")
-        await reply.end()
 
 
 @pytest.fixture
