@@ -341,7 +341,7 @@ def _add(
         text = one_line(case.case.prompt, 72)
         print(f"+ {key}  {expected:<9}  {text if texts else blurred(text)}")
     what = "would be added to" if dry_run else "added to"
-    duplicates = f" {len(left_out):,} were there already, or came twice." if left_out else ""
+    duplicates = f" Left out, as already there or given twice: {len(left_out):,}." if left_out else ""
     say(f"{len(added):,} {'case' if len(added) == 1 else 'cases'} {what} {name}.{duplicates}")
     return Exit.DONE
 
