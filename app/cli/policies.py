@@ -21,6 +21,7 @@ from app.cli.policy_access import (
 )
 from app.cli.policy_bisect import bisect_policy
 from app.cli.policy_cases import cli as cases_cli
+from app.cli.policy_lint import lint_policies
 from app.cli.policy_test import run_cases
 from app.cli.policy_versions import restore_version, show_diff, show_versions
 from engine.policies.load import CASES_NAME
@@ -32,6 +33,7 @@ cli = typer.Typer(
 cli.add_typer(cases_cli, name="cases")
 cli.command("bisect")(bisect_policy)
 cli.command("diff")(show_diff)
+cli.command("lint")(lint_policies)
 cli.command("restore")(restore_version)
 cli.command("test")(run_cases)
 cli.command("versions")(show_versions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,16 @@ def _new(path: Path, text: str, cases: list[PolicyCase]) -> tuple[list[PolicyCas
 
 def _same(one: Case, other: Case) -> bool:
     return one.key == other.key
+
+
+def case_lines(path: Path, text: str) -> Iterator[tuple[int, PolicyCase | PolicyError]]:
+    """Yield the number of each line of a text that is not empty, with its case, or why it is none."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield number, case_of(path, number, line)
+            except PolicyError as error:
+                yield number, error
 
 
 def _lines(path: Path, text: str) -> list[tuple[int, PolicyCase]]:

@@ -1,0 +1,183 @@
+"""Findings in all the files of a policy: its text, signals and cases. Standard library only.
+
+docs/policies.md has a table of the codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from engine.policies.case_file import case_lines
+from engine.policies.files import read_file
+from engine.policies.lint import Fix, Severity, apply_fix, lint
+from engine.policies.load import CASES_NAME, TEXT_NAME, PolicyCase, PolicyError, policy_names
+from engine.policies.signals import FILE_NAME as SIGNALS_NAME
+from engine.policies.signals import SHARED_NAME, load_signals
+from engine.policies.tokens import TOKEN_BAND, estimate_tokens
+
+MOST_FIXES = 500
+"""Fixes are applied one after the other, so many at most: each must leave fewer findings, but who knows."""
+
+_LABELS = re.compile(r"[VS]\d{1,3}(?:(?: ?, ?| and | or |/)[VS]\d{1,3}){0,20}(?=:)")
+_LABEL = re.compile(r"[VS]\d{1,3}")
+_RULE = re.compile(r"^[ \t]{0,8}[-*] {0,4}([VS]\d{1,3}):", re.MULTILINE)
+_TOML_LINE = re.compile(r"at line (\d+)")
+_TABLE = re.compile(r", (obvious|indicator|intent|context|exception|example) (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class FileFinding:
+    """What is wrong in a file. ``line`` counts from 1; ``fix`` mends it, where that is sure."""
+
+    path: Path
+    line: int
+    code: str
+    severity: Severity
+    message: str
+    fix: Fix | None = None
+
+
+def lint_file(
+    path: Path, *, band: tuple[int, int] = TOKEN_BAND, count: Callable[[str], int] = estimate_tokens
+) -> tuple[FileFinding, ...]:
+    """Return the findings in a file of a policy, or in ``shared.toml``, in the order of its lines.
+
+    ``band`` is the fewest and the most tokens of a text, and ``count`` says how many it has.
+
+    Raises:
+        PolicyError: if the file is none that belongs to a policy.
+    """
+    kinds: dict[str, Callable[[Path], Iterator[FileFinding]]] = {
+        TEXT_NAME: partial(_text_findings, band=band, count=count),
+        SIGNALS_NAME: _signals_findings,
+        SHARED_NAME: _shared_findings,
+        CASES_NAME: _case_findings,
+    }
+    if path.name not in kinds:
+        raise PolicyError(f"{path} is no file of a policy: these are {', '.join(kinds)}.")
+    try:
+        found = list(kinds[path.name](path))
+    except PolicyError as error:
+        found = [FileFinding(path, 1, "unreadable", Severity.ERROR, _without(path, str(error)))]
+    return tuple(sorted(found, key=lambda finding: finding.line))
+
+
+def fixed(
+    text: str, *, band: tuple[int, int] = TOKEN_BAND, count: Callable[[str], int] = estimate_tokens
+) -> tuple[str, tuple[str, ...]]:
+    """Return a policy's text with all that is sure mended, and what each fix did."""
+    done: list[str] = []
+    while len(done) < MOST_FIXES:
+        fix = next((finding.fix for finding in lint(text, band=band, count=count) if finding.fix), None)
+        mended = text if fix is None else apply_fix(text, fix)
+        if fix is None or mended == text:
+            break
+        text = mended
+        done.append(fix.says)
+    return text, tuple(done)
+
+
+def _text_findings(path: Path, band: tuple[int, int], count: Callable[[str], int]) -> Iterator[FileFinding]:
+    for found in lint(_there(path), band=band, count=count):
+        yield FileFinding(path, found.line, found.code, found.severity, found.message, found.fix)
+
+
+def _signals_findings(path: Path) -> Iterator[FileFinding]:
+    text = _there(path)
+    shared = path.parent.parent / SHARED_NAME
+    try:
+        load_signals(path.parent.parent, [path.parent.name])
+    except PolicyError as error:
+        if str(error).startswith(str(shared)):
+            return  # the fault is the shared file's, and found there
+        line = _line_of(text, str(error))
+        yield FileFinding(path, line, "signals-unusable", Severity.ERROR, _without(path, str(error)))
+
+
+def _shared_findings(path: Path) -> Iterator[FileFinding]:
+    text = _there(path)
+    folder = path.parent
+    for name in policy_names(folder):
+        if (folder / name / SIGNALS_NAME).is_file():
+            try:
+                load_signals(folder, [name])
+            except PolicyError as error:
+                if str(error).startswith(str(path)):
+                    line = _line_of(text, str(error))
+                    yield FileFinding(
+                        path, line, "signals-unusable", Severity.ERROR, _without(path, str(error))
+                    )
+            return  # the shared signals are read the same with every policy
+
+
+def _case_findings(path: Path) -> Iterator[FileFinding]:
+    text = _there(path)
+    labels = _rules_of(path.parent / TEXT_NAME)
+    first: dict[str, tuple[int, PolicyCase]] = {}
+    for line, case in case_lines(path, text):
+        if isinstance(case, PolicyError):
+            yield FileFinding(path, line, "case-unreadable", Severity.ERROR, _without(path, str(case)))
+            continue
+        earlier, same = first.setdefault(case.case.key, (line, case))
+        if earlier != line:
+            if same.violation is case.violation:
+                message = f"The same prompt and response are the case of line {earlier:,} already."
+                yield FileFinding(path, line, "case-repeated", Severity.ERROR, message)
+            else:
+                message = f"Line {earlier:,} has the same prompt and response, and expects the contrary."
+                yield FileFinding(path, line, "case-contradictory", Severity.ERROR, message)
+        yield from _label_findings(path, line, case, labels)
+
+
+def _label_findings(
+    path: Path, line: int, case: PolicyCase, labels: frozenset[str] | None
+) -> Iterator[FileFinding]:
+    """Look at the labels that a reason begins with, as in "V1: names a target"."""
+    beginning = _LABELS.match(case.reason)
+    named = _LABEL.findall(beginning[0]) if beginning else []
+    unknown = [label for label in named if labels is not None and label not in labels]
+    if unknown:
+        message = f"The reason names {', '.join(unknown)}, which {TEXT_NAME} does not define."
+        yield FileFinding(path, line, "case-unknown-label", Severity.ERROR, message)
+    kind = "V" if case.violation else "S"
+    if named and not any(label.startswith(kind) for label in named):
+        expected = "a violation" if case.violation else "none"
+        message = f"The case expects {expected}, and its reason is {', '.join(named)}."
+        yield FileFinding(path, line, "case-wrong-label", Severity.ERROR, message)
+
+
+def _rules_of(path: Path) -> frozenset[str] | None:
+    """Return the labels that a policy's text defines; None if it cannot be read."""
+    try:
+        content = read_file(path)
+    except PolicyError:
+        return None
+    return frozenset(_RULE.findall(content.text)) if content.is_there else None
+
+
+def _there(path: Path) -> str:
+    content = read_file(path)
+    if not content.is_there:
+        raise PolicyError(f"{path} is not there.")
+    return content.text
+
+
+def _line_of(text: str, message: str) -> int:
+    """Return the line that a message about signals means: as it says, or where its table begins."""
+    if said := _TOML_LINE.search(message):
+        return int(said[1])
+    if not (table := _TABLE.search(message)):
+        return 1
+    heads = [number for number, line in enumerate(text.split("\n"), 1) if line.strip() == f"[[{table[1]}]]"]
+    place = int(table[2]) - 1
+    return heads[place] if place < len(heads) else 1
+
+
+def _without(path: Path, message: str) -> str:
+    """Return a message without the path that it begins with: it stands before it already."""
+    rest = message.removeprefix(str(path)).lstrip(",: ")
+    return rest[:1].upper() + rest[1:]
