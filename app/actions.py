@@ -37,6 +37,7 @@ class Where(StrEnum):
     TAGS = "Tags"
     EXPORT = "Export"
     CASE = "Case"
+    CASE_IMPORT = "Cases to take over"
     DIALOG = "Help"
 
 
@@ -85,6 +86,7 @@ _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Wher
 _T = Where.TREE
 _X, _C, _B = Where.EXPERIMENTS, Where.COMPARISON, Where.LEADERBOARD
 _W, _K, _V = Where.POLICIES, Where.POLICY_PARTS, Where.VERSIONS
+_I = Where.CASE_IMPORT
 _J, _Q, _N, _G = Where.JOBS, Where.JOB_PARTS, Where.NEW_JOB, Where.GROUPS
 _DIALOGS = (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT, Where.CONFIRM, _N, _G)
 
@@ -145,6 +147,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("new_case", _K, ("n",), "New case", "Add a case"),
     Action("edit_case", _K, ("e",), "Edit", "Change the case chosen"),
     Action("delete_case", _K, ("delete",), "", "Delete the case chosen"),
+    Action("import_cases", _K, ("i",), "Import", "Import: from probes, a run's errors, a file"),
     Action("filter_cases", _K, ("slash",), "Filter", "Filter: fail, flip, v2, lang:de, or words"),
     Action("show_findings", _K, ("w",), "", "See what is wrong with the text"),
     Action("show_cases", _K, ("c",), "", "See the cases"),
@@ -259,6 +262,15 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("move_choices", Where.CASE, ("right", "left"), "", "Another verdict", native=True),
     Action("close", Where.CASE, ("escape",), "Close", "Go back; asks first where that loses something"),
+    Action("take", _I, ("enter",), "Take", "Take the cases checked; choose where to look"),
+    Action("check", _I, ("space",), "Check", "Check the case, or not"),
+    Action("check_all", _I, ("a",), "All", "Check all that are listed, or none"),
+    Action("switch_verdict", _I, ("v",), "Verdict", "Have the policy say the other thing of it"),
+    Action("toggle_blur", _I, ("ctrl+b",), "Show text", "Show or hide the texts, blurred at first"),
+    Action("filter_cases", _I, ("slash",), "Filter", "Filter by words of the prompt or response"),
+    Action("other_errors", _I, ("e",), "Errors", "False positives of the run, or false negatives"),
+    Action("move_cases", _I, ("down", "up"), "", "Choose a case", native=True),
+    Action("close", _I, ("escape",), "Back", "Back; asks first where checks are lost"),
     Action("close", _H, ("escape",), "Close", "Go back"),
     *(Action("close", where, ("escape",), "Close", "Go back") for where in _DIALOGS),
     Action("close", _M, ("escape",), "Close", "Go back"),

@@ -29,6 +29,9 @@ class PolicyCases(PolicyTrials):
     def do_delete_case(self) -> None:
         self.begin_dialog(self._delete_case())
 
+    def do_import_cases(self) -> None:
+        self.begin_dialog(self._import_cases())
+
     async def _add_case(self, like: PolicyCase | None) -> None:
         from app.screens.case_edit import CaseEditScreen
 
@@ -83,6 +86,13 @@ class PolicyCases(PolicyTrials):
             self.app.notify(str(error), severity="error", timeout=10)
         await self._cases_changed()
 
+    async def _import_cases(self) -> None:
+        from app.screens.case_import import CaseImportScreen
+
+        cases = await self.app.push_screen_wait(CaseImportScreen(self.policy, self.cases))
+        if cases:
+            await self._keep(cases)
+
     async def _cases_changed(self) -> None:
         """Read the cases anew; rules judge them at once."""
         await self.load_cases()
@@ -91,7 +101,7 @@ class PolicyCases(PolicyTrials):
 
     def why_not(self, name: str) -> str | None:
         """Return why an action cannot be done now, or None if it can."""
-        if name == "new_case" and not self.policy:
+        if name in ("new_case", "import_cases") and not self.policy:
             return "Open a policy first."
         if name in ("edit_case", "delete_case") and self.chosen_case is None:
             return "There is no case chosen."

@@ -27,12 +27,21 @@ class PickList(ScrollView, can_focus=False):
         self.chosen = 0
         self.remark = ""
 
+    @property
+    def has_rows(self) -> bool:
+        return bool(self._rows)
+
     def show(self, rows: Sequence[Content], *, remark: str = "") -> None:
         """Show these rows; ``remark`` is shown where there are none."""
         self._rows = list(rows)
         self.remark = remark
         self.chosen = min(self.chosen, max(len(rows) - 1, 0))
         self.virtual_size = Size(self.size.width, len(rows))
+        self.refresh()
+
+    def change(self, index: int, row: Content) -> None:
+        """Show another row in the place of one."""
+        self._rows[index] = row
         self.refresh()
 
     def move(self, by: int) -> None:

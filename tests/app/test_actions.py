@@ -9,6 +9,7 @@ import pytest
 
 from app.actions import ACTIONS, Where, actions, bindings, keys_markdown, keys_of
 from app.screens.case_edit import CaseEditScreen
+from app.screens.case_import import CaseImportScreen
 from app.screens.choice import ChoiceScreen
 from app.screens.compare import CompareScreen
 from app.screens.confirm import ConfirmScreen
@@ -50,6 +51,7 @@ OWNERS = {
     Where.TAGS: TagsScreen,
     Where.EXPORT: ExportScreen,
     Where.CASE: CaseEditScreen,
+    Where.CASE_IMPORT: CaseImportScreen,
 }
 TOGETHER = (
     (Where.EVERYWHERE, Where.PROBE, Where.EDITOR),
@@ -64,6 +66,7 @@ TOGETHER = (
     (Where.EVERYWHERE, Where.LEADERBOARD),
     *((Where.EVERYWHERE, where) for where in (Where.JOBS, Where.NEW_JOB, Where.GROUPS, Where.CONFIRM)),
     (Where.EVERYWHERE, Where.CASE),
+    (Where.EVERYWHERE, Where.CASE_IMPORT),
     *((Where.EVERYWHERE, where) for where in (Where.CHOICE, Where.NOTE, Where.TAGS, Where.EXPORT)),
 )
 
