@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,25 +12,15 @@ from app.records import Records, Store
 from engine.jobs.evaluate import Evaluate
 from engine.jobs.evaluated import KeptCase, evaluated_run, kept_cases
 from engine.policies.files import read_file
-from engine.policies.load import PolicyCase, PolicyError
+from engine.policies.load import PolicyError
 from engine.tracker.records import DAMAGED, Probe, TrackerError
 from engine.tracker.run_records import RunQuery, RunSummary
-from engine.workshop.imports import (
-    Errors,
-    Expected,
-    NoProposal,
-    Words,
-    from_errors,
-    from_file,
-    from_probe,
-)
+from engine.workshop.imports import Errors, Proposal, of_errors, of_file, of_probe
 
 _PROBES = 40
 _PAGE = 1_000
 _RUNS = 500
 _LARGEST = 64 << 20
-
-ERRORS = {Errors.FALSE_POSITIVES: "false positives", Errors.FALSE_NEGATIVES: "false negatives"}
 
 
 class CaseSource(Protocol):
@@ -74,7 +63,7 @@ class ProbeSource:
     def _page(self, store: Store, before: int | None, words: str) -> tuple[list[Proposed], int | None, bool]:
         page = store.probes(before=before, limit=_PROBES, contains=words or None)
         probes = (_probe(store, summary.id) for summary in page if summary.status != DAMAGED)
-        proposals = [_of_probe(probe, self._policy) for probe in probes if probe is not None]
+        proposals = [_proposed(of_probe(probe, self._policy)) for probe in probes if probe is not None]
         return proposals, page[-1].id if page else before, len(page) < _PROBES
 
 
@@ -117,7 +106,7 @@ class RunErrors:
         self._kept: Mapping[str, KeptCase] | None = None
 
     def source(self, errors: Errors) -> ListSource:
-        return ListSource(f"Run {self._run_id}: {ERRORS[errors]}", lambda: self._load(errors))
+        return ListSource(f"Run {self._run_id}: {errors.value}", lambda: self._load(errors))
 
     async def _load(self, errors: Errors) -> list[Proposed]:
         if self._kept is None:
@@ -126,8 +115,7 @@ class RunErrors:
         return await asyncio.to_thread(self._proposed, self._kept, errors)
 
     def _proposed(self, kept: Mapping[str, KeptCase], errors: Errors) -> list[Proposed]:
-        found = from_errors(kept, self._run_id, self._policy, (errors,), Words())
-        return [Proposed(proposal.case) for proposal in found]
+        return list(map(_proposed, of_errors(kept.values(), self._run_id, self._policy, errors)))
 
 
 def file_source(path: Path) -> ListSource:
@@ -149,11 +137,9 @@ def _probe(store: Store, probe_id: int) -> Probe | None:
         return None
 
 
-def _of_probe(probe: Probe, policy: str) -> Proposed:
-    try:
-        return Proposed(from_probe(probe, policy, Words(), Expected.AS_JUDGED).case)
-    except NoProposal:
-        return Proposed(from_probe(probe, policy, Words(), Expected.VIOLATION).case, decided=False)
+def _proposed(proposal: Proposal) -> Proposed:
+    violation = proposal.violation
+    return Proposed(proposal.expecting(violation is not False), decided=violation is not None)
 
 
 def _of_path(path: Path) -> list[Proposed]:
@@ -163,25 +149,7 @@ def _of_path(path: Path) -> list[Proposed]:
         raise PolicyError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if size > _LARGEST:
         raise PolicyError(f"{path} is too large: {size >> 20:,} MiB. {_LARGEST >> 20} MiB are read at most.")
-    return _of_file(read_file(path).text.encode("utf-8"), path.name)
-
-
-def _of_file(content: bytes, name: str) -> list[Proposed]:
-    """Return the cases of a file; what a line does not decide stays undecided."""
-    try:
-        return [Proposed(each.case) for each in from_file(content, name, Words())]
-    except NoProposal:
-        found = from_file(content, name, Words(), Expected.VIOLATION)
-        lines = (line for line in content.split(b"\n") if line.strip())
-        return [_of_line(line, each.case) for line, each in zip(lines, found, strict=True)]
-
-
-def _of_line(line: bytes, case: PolicyCase) -> Proposed:
-    try:
-        (said,) = from_file(line, "", Words())
-    except NoProposal:
-        return Proposed(case, decided=False)
-    return Proposed(replace(case, violation=said.case.violation))
+    return list(map(_proposed, of_file(read_file(path).text.encode("utf-8"), path.name)))
 
 
 def _matching(proposals: list[Proposed], words: str) -> list[Proposed]:

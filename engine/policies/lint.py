@@ -17,6 +17,7 @@ from engine.policies.tokens import TOKEN_BAND, estimate_tokens
 __all__ = ["CODES", "Fix", "LintFinding", "Severity", "apply_fix", "fixed", "lint"]
 
 _MOST_FIXES = 200
+_LONGEST = 200_000
 
 CODES = {
     "empty-text": "there is no text",
@@ -72,10 +73,12 @@ def lint(
     ``band`` are the fewest and most tokens, by ``count``; ``counted`` says how that counts. ``sections`` are
     those that must be there; with none of them a text may do without headings. Any text can be linted.
     """
-    outline = read_outline(text)
     if not text.strip():
-        first = outline.lines[0]
-        return (LintFinding("empty-text", 1, Severity.ERROR, "There is no text.", 0, first.end),)
+        return (LintFinding("empty-text", 1, Severity.ERROR, "There is no text.", 0, 0),)
+    if len(text) > _LONGEST:
+        message = f"{len(text):,} characters are no policy: nothing else was looked at."
+        return (LintFinding("too-long", 1, Severity.ERROR, message, 0, 0),)
+    outline = read_outline(text)
     checks: list[Iterator[LintFinding]] = [
         lint_form.title(outline),
         lint_form.sections(outline, sections) if sections else iter(()),

@@ -213,7 +213,7 @@ def characters(outline: Outline) -> Iterator[LintFinding]:
             start, end, _ = edit
             said = "Blanks end this line."
             yield LintFinding("trailing-blank", line.number, Severity.WARNING, said, start, end, fix)
-        for place, char in enumerate(body):
+        for place, char in enumerate(body if not body.isprintable() else ""):
             if shown < _MOST_SHOWN and char != "	" and unicodedata.category(char) in _UNSEEN:
                 shown += 1
                 start = line.start + place

@@ -117,7 +117,11 @@ def labels(outline: Outline) -> Iterator[LintFinding]:
         if use.start not in ends and use.name not in defined and (use.line, use.name) not in seen:
             seen.add((use.line, use.name))
             yield _about(use, use, "undefined-label", f"No rule is called {use.name}.")
+    told: set[tuple[int, str, str]] = set()
     for first, last in outline.ranges:
+        if (first.line, first.name, last.name) in told:
+            continue
+        told.add((first.line, first.name, last.name))
         if first.kind != last.kind or first.number > last.number:
             message = f"A range cannot run from {first.name} to {last.name}."
             yield _about(first, last, "impossible-range", message)

@@ -397,18 +397,12 @@ def test_it_takes_milliseconds_and_no_text_takes_long() -> None:
         lint(GOOD)
         times.append(time.perf_counter() - began)
     assert median(times) < 0.02
-    hostile = [
-        *(
-            "- V1: not " * 100_000,
-            '- "' * 300_000,
-            "## Safe\n" * 120_000,
-            "V1 to " * 160_000,
-            "\u200b" * 1_000_000,
-        ),
-        "".join(f"- V{number % 9999}: word {number}\n" for number in range(60_000)),
-        "Answer with " * 80_000,
-    ]
-    for text in hostile:
+    hostile = ["- V1: not ", '- "', "## Safe\n", "V1 to ", "V1-V99 ", "\u200b", "\n", "Answer with "]
+    texts = [piece * (199_000 // len(piece)) for piece in hostile]
+    texts.append("".join(f"- V{number}: word {number}\n" for number in range(9_000)))
+    for text in texts:
         began = time.perf_counter()
         lint(text)
-        assert time.perf_counter() - began < 10, text[:20]
+        assert time.perf_counter() - began < 8, text[:20]
+    (only,) = lint("- V1: not " * 100_000)
+    assert only.code == "too-long"
