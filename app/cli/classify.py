@@ -58,6 +58,15 @@ def classify(
         list[str] | None,
         typer.Option("--policy", metavar="NAME", help="Only this policy; may be given several times."),
     ] = None,
+    policy_set: Annotated[
+        str | None,
+        typer.Option(
+            "--policy-set",
+            metavar="NAME|DIR",
+            help="The gauntlet's policies in other words: minimal, verbose, or a folder of them. Default: "
+            "standard, the folder of policies itself.",
+        ),
+    ] = None,
     serial: Annotated[
         bool, typer.Option("--serial", help="One policy after the other, for servers with one slot.")
     ] = False,
@@ -110,6 +119,7 @@ def classify(
         speed=speed,
         prompt_style=prompt_style,
         thresholds=thresholds,
+        policy_set=policy_set,
     )
     if case is None:
         assert cases is not None

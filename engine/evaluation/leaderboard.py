@@ -18,6 +18,7 @@ from engine.cases import Task
 from engine.evaluation.benchmarks import TASK_WORDS, Benchmark, benchmarks
 from engine.evaluation.metrics import weighted_average
 from engine.events import JsonValue
+from engine.policies.sets import STANDARD
 from engine.tracker.run_records import Origin, Result
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _EXPERIMENTS = {
 """What the paper's tables are called in the tracker, and how the names of their rows end."""
 
 _WILDGUARD = "WildGuardTest"
-_AS_EVER = {"speed": "full", "prompt_style": "raw"}
+_AS_EVER = {"speed": "full", "prompt_style": "raw", "policy_set": STANDARD}
 """Settings that were not always there, with what was done before."""
 
 _NOTHING_TO = {
@@ -245,7 +246,8 @@ def _name_of(params: Mapping[str, JsonValue]) -> str:
             continue
         words = " ".join(map(str, value)) if isinstance(value, list) else str(value)
         bare = name in ("level", "policies")
-        parts.append(name.replace("_", " ") if value is True else words if bare else f"{name} {words}")
+        said = "set" if name == "policy_set" else name
+        parts.append(name.replace("_", " ") if value is True else words if bare else f"{said} {words}")
     return ", ".join(parts)
 
 

@@ -75,23 +75,27 @@ def build_guard(
     thresholds: str | None = None,
     texts: Texts | None = None,
     open_with: Callable[[str], Model] | None = None,
+    policy_set: str | None = None,
 ) -> Guard:
     """Return the guard; no back end is contacted yet.
 
     ``policy_names`` None means all policies of the workspace. ``serial`` sends one policy at a time,
     ``speed`` is how much of an answer is asked for: only the gauntlet knows them. ``prompt_style`` is how
     a GuardReasoner model is prompted; level is nothing to it. ``thresholds`` are the gauntlet's, as
-    `Thresholds.parse` reads them; None: its own. ``texts`` count in place of the policies' files.
-    ``open_with`` opens the model; None: `open_model`.
+    `Thresholds.parse` reads them; None: its own. ``policy_set`` is the name or the folder of the set of
+    policies that the gauntlet judges by; None: the standard one. ``texts`` count in place of the policies'
+    files. ``open_with`` opens the model; None: `open_model`.
 
     Raises:
         GuardSetupError: if a model is missing or of no use to this guard.
-        engine.policies.load.PolicyError: if a policy is unknown or cannot be read.
+        engine.policies.load.PolicyError: if a policy or the set is unknown or cannot be read.
         engine.models.registry.ModelSpecError: if the model's spec is not one.
     """
     kind = GuardKind(kind)
     if thresholds is not None and kind is not GuardKind.GAUNTLET:
         raise GuardSetupError(f"only the gauntlet takes thresholds, not the {kind}. Leave them out.")
+    if policy_set is not None and kind is not GuardKind.GAUNTLET:
+        raise GuardSetupError(f"only the gauntlet judges by a set of policies, not the {kind}. Leave it out.")
     if kind is GuardKind.REASONER:
         from engine.guards import reasoner
 
@@ -120,6 +124,7 @@ def build_guard(
     from engine.guards.gauntlet import Gauntlet
     from engine.models.base import Effort
     from engine.policies.load import load_policies
+    from engine.policies.sets import find_set
 
     if model_spec is None:
         raise GuardSetupError(
@@ -130,7 +135,7 @@ def build_guard(
         given = None if thresholds is None else Thresholds.parse(thresholds)
     except ValueError as error:
         raise GuardSetupError(f"{error}.") from error
-    policies = load_policies(workspace.policies, policy_names, texts)
+    policies = load_policies(find_set(workspace.policies, policy_set).folder, policy_names, texts)
     return Gauntlet(
         open_with(model_spec),
         policies,

@@ -93,7 +93,7 @@ class EvaluateParams(GuardParams, BenchmarkParams):
             raise ValueError(f"{questions} asks questions, and a guard answers none: leave the guard out")
         if not self.model:
             raise ValueError(f"{questions} asks questions: it needs a model to answer them")
-        if self.policies or self.thresholds is not None:
+        if self.policies or self.policy_set is not None or self.thresholds is not None:
             raise ValueError(f"{questions} asks questions, which no policy and no threshold is about")
 
 

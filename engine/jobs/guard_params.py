@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from engine.guards.build import GuardKind, Level, PromptStyle, Speed
 from engine.jobs.kind import Params
+from engine.policies.sets import STANDARD
 
 
 class GuardParams(Params):
@@ -28,6 +29,12 @@ class GuardParams(Params):
         title="Policies",
         description="Only these policies; none named: all",
         json_schema_extra={"one": "policy"},
+    )
+    policy_set: str | None = Field(
+        None,
+        title="Policy set",
+        description="The gauntlet's policies in other words: minimal, verbose or a folder; default: standard",
+        min_length=1,
     )
     serial: bool = Field(
         False, title="Serial", description="One policy after the other, for servers with one slot"
@@ -63,6 +70,8 @@ class GuardParams(Params):
             raise ValueError(f"the {guard} guard works without a model")
         if self.policies and guard is GuardKind.GUARDREASONER:
             raise ValueError("the guardreasoner guard judges by no policies")
+        if self.policy_set is not None and guard is not GuardKind.GAUNTLET:
+            raise ValueError("only the gauntlet guard judges by a set of policies")
         if self.thresholds is not None:
             from engine.guards.decision import Thresholds
 
@@ -82,10 +91,13 @@ class GuardParams(Params):
             by.append(str(self.level))
         if self.speed is not Speed.FULL:
             by.append(f"speed {self.speed}")
+        if self.policy_set is not None:
+            by.append(f"set {Path(self.policy_set).name or self.policy_set}")
         return ", ".join(by)
 
     @property
     def pace_key(self) -> str:
         """What runs of a like pace have in common."""
         speed = None if self.speed is Speed.FULL else f"speed {self.speed}"
-        return " ".join(filter(None, (self.guard or "answers", self.model, self.level, speed)))
+        policies = None if self.policy_set in (None, STANDARD) else f"set {self.policy_set}"
+        return " ".join(filter(None, (self.guard or "answers", self.model, self.level, speed, policies)))

@@ -26,6 +26,7 @@ def guard_of(params: GuardParams) -> Guard:
         speed=params.speed,
         prompt_style=params.prompt_style,
         thresholds=params.thresholds,
+        policy_set=params.policy_set,
     )
 
 

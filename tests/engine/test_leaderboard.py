@@ -173,6 +173,9 @@ def test_a_sample_is_marked_and_is_a_row_of_its_own(runs: Runs) -> None:
         ({"thresholds": None}, True),
         ({"speed": "full"}, True),  # as it was before there were speeds
         ({"speed": "one"}, False),
+        ({"policy_set": None}, True),
+        ({"policy_set": "standard"}, True),  # as it was before there were sets
+        ({"policy_set": "minimal"}, False),
         ({"thresholds": "0.9,0.4"}, False),
         ({"level": "high"}, False),
         ({"model": "fake:other"}, False),
@@ -188,6 +191,16 @@ def test_a_row_is_a_guard_with_what_its_judgements_depend_on(
     rows = measured(runs)
     assert len(rows) == (1 if same else 2)
     assert len({row.name for row in rows}) == len(rows), "rows that differ are called differently"
+
+
+def test_rows_of_other_sets_of_policies_are_called_by_them(runs: Runs) -> None:
+    for name in ("minimal", "verbose", "standard"):
+        evaluated(runs, figures(Board.PROMPT, 80.0), policy_set=name)
+    assert {row.name for row in measured(runs)} == {
+        "gauntlet fake:m, medium",
+        "gauntlet fake:m, medium, set minimal",
+        "gauntlet fake:m, medium, set verbose",
+    }
 
 
 def test_figures_of_other_versions_of_the_policies_do_not_mix(runs: Runs) -> None:
