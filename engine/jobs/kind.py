@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -81,6 +81,10 @@ class Kind(ABC, Generic[ParamsT]):
 
         ``pace`` has units a second, by `pace_key`.
         """
+
+    def needs(self, params: ParamsT) -> Sequence[int]:
+        """Return the jobs that must have succeeded before such a job can start."""
+        return ()
 
     def pace_key(self, params: ParamsT) -> str:
         """Return what runs of a like pace have in common."""

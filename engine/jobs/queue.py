@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,8 @@ from sqlalchemy.dialects.sqlite import insert as insert_or
 from sqlalchemy.types import Text
 from sqlmodel import col
 
-from engine.events import JsonValue
 from engine.jobs import supervisor
+from engine.jobs.checked import Checked, check_spec, refuse_huge, refuse_nameless
 from engine.jobs.folder import RunFolder
 from engine.jobs.ingest import forget, forget_progress
 from engine.jobs.job_rows import change, insert_job, jobs_selected, stored_state, summaries
@@ -30,7 +30,7 @@ from engine.jobs.states import Cancelling, Paused, Queued, Running, Skipped, Sta
 from engine.jobs.supervisor import secrets_of
 from engine.tracker.database import Database
 from engine.tracker.encoding import store_text
-from engine.tracker.run_records import Lineage, NewRun
+from engine.tracker.run_records import NewRun
 from engine.tracker.run_tables import JobGroupRow, JobNeedRow, JobRow, RunRow
 from engine.tracker.run_writing import insert_run
 from engine.tracker.runs import Runs
@@ -39,8 +39,6 @@ ACTIVE = ("starting", "running", "paused", "cancelling")
 LIVE = ("queued", *ACTIVE)
 AT_ONCE = 1
 """How many jobs of a group run at once unless somebody says otherwise."""
-
-_HUGE = 10**9
 
 _KEPT_VARIABLES = (
     "PATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "HF_HOME", "OLLAMA_HOST",
@@ -60,6 +58,11 @@ class Jobs:
         self.database = database
         self.runs_folder = runs_folder
         self._policies = policies
+
+    @property
+    def policies(self) -> Path | None:
+        """The folder that new jobs are to judge by; None: the one that each finds."""
+        return self._policies
 
     def folder(self, run_id: int) -> RunFolder:
         """Return the folder that a job has, or would have."""
@@ -153,64 +156,53 @@ class Jobs:
         Its folder is made at once: what cannot be written is known now, and if the database is lost the
         queue can be had from the folders.
         """
-        kind = kind_named(spec.kind)
-        params = kind.validate(spec.params)
-        cwd = Path(spec.cwd)
-        if not cwd.is_dir():
-            raise JobError(f"There is no folder {cwd} to work in.")
-        kind.check(params, cwd)
-        texts = (spec.name, spec.note, spec.experiment or "", spec.group, *spec.tags)
-        refuse_secrets(params.as_jsonable(), *texts)
-        if spec.accelerators < 0:
-            raise JobError("A job cannot need fewer than no accelerators.")
-        _refuse_huge(spec.accelerators, spec.priority)
-        _refuse_nameless(spec.group)
+        checked = check_spec(spec)
+        with self.database.writing() as connection:
+            return self._add(connection, checked, retry_of)
+
+    def add_all(self, specs: Sequence[JobSpec], last: Callable[[Sequence[int]], JobSpec]) -> list[int]:
+        """Put several jobs into the queue and return their ids: all of them, or, where that fails, none.
+
+        ``last`` makes one more from the ids of the others.
+        """
+        checked = [check_spec(spec) for spec in specs]
+        added: list[int] = []
+        try:
+            with self.database.writing() as connection:
+                for each in checked:
+                    added.append(self._add(connection, each))  # noqa: PERF401 - those before a failure count
+                added.append(self._add(connection, check_spec(last(tuple(added)))))
+        except BaseException:
+            for run_id in added:
+                shutil.rmtree(self.folder(run_id).path, ignore_errors=True)
+            raise
+        return added
+
+    def _add(self, connection: Connection, job: Checked, retry_of: int | None = None) -> int:
+        kind, params = job.kind, job.params
         argv = kind.command(params)
         argv[0] = shutil.which(argv[0]) or argv[0]
-        with self.database.writing() as connection:
-            needed = [Lineage("run", f"run {need}", None, need) for need in spec.needs]
-            self._require(connection, spec.needs)
-            run = NewRun(
-                spec.name or kind.title(params),
-                spec.kind,
-                Queued.name,
-                experiment=spec.experiment,
-                params=params.as_jsonable(),
-                lineage=needed,
-                tags=tuple(spec.tags),
-                note=spec.note,
+        self._require(connection, job.spec.needs)
+        run_id = self._insert(connection, job.run, job.spec, retry_of)
+        folder = self.folder(run_id)
+        variables = kept_variables(os.environ)
+        if self._policies is not None:
+            variables["WIZARD_POLICIES"] = str(self._policies)
+        variables |= kind.environment(params)
+        try:
+            folder.prepare(
+                argv,
+                cwd=str(Path(job.spec.cwd).absolute()),
+                checkpoint=kind.checkpoint,
+                env=variables,
+                about=job.about(run_id, retry_of),
             )
-            run_id = self._insert(connection, run, spec, retry_of)
-            folder = self.folder(run_id)
-            about: dict[str, JsonValue] = {
-                "id": run_id,
-                "name": run.name,
-                "kind": spec.kind,
-                "params": dict(run.params),
-                "experiment": spec.experiment,
-                "group": spec.group,
-                "priority": spec.priority,
-                "accelerators": spec.accelerators,
-                "needs": list(spec.needs),
-                "tags": list(spec.tags),
-                "note": spec.note,
-                "retry_of": retry_of,
-                "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-            }
-            variables = kept_variables(os.environ)
-            if self._policies is not None:
-                variables["WIZARD_POLICIES"] = str(self._policies)
-            variables |= kind.environment(params)
-            try:
-                folder.prepare(
-                    argv, cwd=str(cwd.absolute()), checkpoint=kind.checkpoint, env=variables, about=about
-                )
-            except OSError as error:
-                raise JobError(
-                    f"The job's folder {folder.path} cannot be written: {error.strerror or error}. "
-                    "Nothing was queued.",
-                    "Make room, or make the folder writable, and add it again.",
-                ) from error
+        except OSError as error:
+            raise JobError(
+                f"The job's folder {folder.path} cannot be written: {error.strerror or error}. "
+                "Nothing was queued.",
+                "Make room, or make the folder writable, and add it again.",
+            ) from error
         return run_id
 
     def _insert(self, connection: Connection, run: NewRun, spec: JobSpec, retry_of: int | None) -> int:
@@ -336,7 +328,7 @@ class Jobs:
 
     def prioritise(self, run_id: int, priority: int) -> None:
         """Give a job that waits another priority."""
-        _refuse_huge(priority)
+        refuse_huge(priority)
         with self.database.writing() as connection:
             state, _ = stored_state(connection, run_id)
             if not isinstance(state, Queued):
@@ -347,8 +339,8 @@ class Jobs:
         """Say how many jobs of a group may run at once; 0 holds the group."""
         if at_once < 0:
             raise JobError("A group's limit is 0 or more.")
-        _refuse_huge(at_once)
-        _refuse_nameless(name)
+        refuse_huge(at_once)
+        refuse_nameless(name)
         refuse_secrets(name)
         with self.database.writing() as connection:
             new = insert_or(JobGroupRow).values(name=name, at_once=at_once)
@@ -364,18 +356,6 @@ def kept_variables(environment: Mapping[str, str]) -> dict[str, str]:
     secrets = secrets_of(dict(environment)).values()
     kept = {name: environment[name] for name in _KEPT_VARIABLES if name in environment}
     return {name: value for name, value in kept.items() if not any(secret in value for secret in secrets)}
-
-
-def _refuse_huge(*numbers: int) -> None:
-    """Refuse numbers that nobody means, and the database might not hold."""
-    for number in numbers:
-        if abs(number) > _HUGE:
-            raise JobError(f"{number} is out of range: {-_HUGE:,} to {_HUGE:,} are possible.")
-
-
-def _refuse_nameless(group: str) -> None:
-    if not group.strip():
-        raise JobError("A group has a name.")
 
 
 def _cancel_of(connection: Connection, run_id: int) -> str | None:
