@@ -40,7 +40,7 @@ class KeptVerdict(msgspec.Struct):
 
 
 class KeptCase(msgspec.Struct):
-    """A line of the predictions. ``labels`` are by the name of the task."""
+    """A line of the predictions. ``labels`` are by the name of the task; ``tokens`` were read and written."""
 
     case: str
     items: list[KeptItem]
@@ -48,6 +48,7 @@ class KeptCase(msgspec.Struct):
     verdict: KeptVerdict
     prompt: str = ""
     response: str | None = None
+    tokens: int = 0
 
 
 def evaluated_run(runs: Runs, run_id: int) -> Run:

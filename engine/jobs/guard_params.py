@@ -11,6 +11,12 @@ from engine.jobs.kind import Params
 from engine.policies.sets import STANDARD
 
 
+def short_model(spec: str) -> str:
+    """Return a model's spec without the folder of its file, if it is one."""
+    kind, colon, target = spec.partition(":")
+    return kind + colon + (Path(target).name if kind in ("gguf", "fake") else target)
+
+
 class GuardParams(Params):
     """The guard, its model, and how they are to work. ``guard`` None: there is nothing for one to judge."""
 
@@ -85,8 +91,7 @@ class GuardParams(Params):
         """What a job's name says of its guard."""
         by = ["answers" if self.guard is None else str(self.guard)]
         if self.model is not None:
-            kind, colon, target = self.model.partition(":")
-            by.append(kind + colon + (Path(target).name if kind in ("gguf", "fake") else target))
+            by.append(short_model(self.model))
         if self.guard is not GuardKind.GUARDREASONER:
             by.append(str(self.level))
         if self.speed is not Speed.FULL:

@@ -11,11 +11,14 @@ from engine.jobs.classify import Classify
 from engine.jobs.evaluate import Evaluate
 from engine.jobs.harden import Harden
 from engine.jobs.kind import Kind
+from engine.jobs.matrix import Matrix
 from engine.jobs.records import JobError
 from engine.jobs.shell import Shell
 from engine.jobs.supervisor import secrets_of
 
-KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in (Classify(), Evaluate(), Harden(), Shell())}
+KINDS: Mapping[str, Kind[Any]] = {
+    kind.name: kind for kind in (Classify(), Evaluate(), Harden(), Shell(), Matrix())
+}
 
 
 def kind_named(name: str) -> Kind[Any]:

@@ -106,6 +106,10 @@ def working_for(kind: str) -> Working:
         from engine.jobs.harden_work import harden
 
         return harden
+    if kind == "matrix":
+        from engine.jobs.matrix_work import make_matrix
+
+        return make_matrix
     raise WorkFailed(f"This program has no work for jobs of the kind {kind!r}.")
 
 

@@ -61,10 +61,11 @@ def policy_sets(folder: Path) -> tuple[PolicySet, ...]:
     return (standard, *(_set_in(other, other.name) for other in others))
 
 
-def find_set(folder: Path, wanted: str | None) -> PolicySet:
+def find_set(folder: Path, wanted: str | None, start: Path | None = None) -> PolicySet:
     """Return the set of that name; None means ``standard``.
 
-    What is no set's name may be the path of a folder of policies, ``~`` included: that path is its name.
+    What is no set's name may be the path of a folder of policies, ``~`` included: that path is its name. It
+    is seen from ``start``, by default the current folder.
 
     Raises:
         PolicyError: if there is neither a set nor a folder of policies by that name.
@@ -74,7 +75,7 @@ def find_set(folder: Path, wanted: str | None) -> PolicySet:
         if found.name == (wanted or STANDARD):
             return found
     assert wanted is not None
-    path = Path(os.path.expanduser(wanted))  # noqa: PTH111 - that of Path raises RuntimeError
+    path = (start or Path()) / os.path.expanduser(wanted)  # noqa: PTH111 - that of Path raises RuntimeError
     if _holds_policies(path):
         return _set_in(path, wanted)
     names = ", ".join(each.name for each in known)

@@ -103,6 +103,11 @@ def markdown_table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return _table_head([_text(head) for head in heads]) + "".join(map(_table_line, escaped))
 
 
+def markdown_text(untrusted: str) -> str:
+    """Return a text on one line, of which Markdown takes nothing for markup."""
+    return _text(untrusted)
+
+
 def _figure(result: Result | None) -> tuple[str, ...]:
     if result is None:
         return ("–",) * 4

@@ -1,0 +1,112 @@
+"""Queueing a matrix: an evaluation for each set of policies and model, and the job that makes the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.events import JsonValue
+from engine.guards.build import GuardKind
+from engine.jobs.evaluate import Evaluate, is_own_file
+from engine.jobs.matrix import MOST, Matrix
+from engine.jobs.queue import Jobs
+from engine.jobs.records import DEFAULT_GROUP, JobError, JobSpec
+from engine.policies.sets import find_set
+from engine.workspace import find_workspace
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixPlan:
+    """What is to be compared. ``settings`` are the evaluations' parameters besides guard, model and set.
+
+    ``experiment`` None: one that is named after the benchmark. ``accelerators`` are for each evaluation.
+    """
+
+    sets: Sequence[str]
+    models: Sequence[str]
+    settings: Mapping[str, JsonValue]
+    cwd: str
+    experiment: str | None = None
+    group: str = DEFAULT_GROUP
+    priority: int = 0
+    accelerators: int = 0
+    tags: Sequence[str] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMatrix:
+    """The jobs of a matrix: the evaluations, set by set, and the one that makes the table of them."""
+
+    evaluations: tuple[int, ...]
+    matrix: int
+
+
+def queue_matrix(jobs: Jobs, plan: MatrixPlan) -> QueuedMatrix:
+    """Queue all jobs of a matrix, or, where one of them cannot be, none.
+
+    Raises:
+        JobError: if the plan is of no use, or a job of it cannot be queued.
+        engine.policies.load.PolicyError: if there is no such set.
+        TrackerError: if the database cannot be written.
+    """
+    sets, models = _distinct(plan.sets, "set of policies"), _distinct(plan.models, "model")
+    if len(sets) * len(models) > MOST:
+        raise JobError(f"That is {len(sets) * len(models):,} evaluations: {MOST:,} are possible.")
+    _refuse_alike(jobs, plan, sets)
+    experiment = plan.experiment or f"{_benchmark_words(plan)} by set of policies"
+
+    def spec(kind: str, params: Mapping[str, JsonValue], *, name: str = "", accelerators: int = 0) -> JobSpec:
+        return JobSpec(
+            kind=kind,
+            params=params,
+            cwd=plan.cwd,
+            name=name,
+            experiment=experiment,
+            group=plan.group,
+            priority=plan.priority,
+            accelerators=accelerators,
+            tags=tuple(plan.tags),
+            note=plan.note,
+        )
+
+    def table(evaluations: Sequence[int]) -> JobSpec:
+        shape = f"{_count(len(sets), 'set')} × {_count(len(models), 'model')}"
+        return spec(Matrix.name, {"runs": list(evaluations)}, name=f"{_benchmark_words(plan)}: {shape}")
+
+    cells = [
+        {**plan.settings, "guard": GuardKind.GAUNTLET.value, "model": model, "policy_set": name}
+        for name in sets
+        for model in models
+    ]
+    evaluations = [spec(Evaluate.name, cell, accelerators=plan.accelerators) for cell in cells]
+    *queued, matrix = jobs.add_all(evaluations, table)
+    return QueuedMatrix(tuple(queued), matrix)
+
+
+def _distinct(given: Sequence[str], what: str) -> list[str]:
+    if not given:
+        raise JobError(f"A matrix needs at least one {what}.")
+    return list(dict.fromkeys(given))
+
+
+def _refuse_alike(jobs: Jobs, plan: MatrixPlan, sets: Sequence[str]) -> None:
+    """Refuse sets that do not exist, and one that is named in two ways."""
+    cwd = Path(plan.cwd)
+    policies = jobs.policies or find_workspace(start=cwd).policies
+    named: dict[Path, str] = {}
+    for name in sets:
+        folder = find_set(policies, name, cwd).folder.resolve()
+        other = named.setdefault(folder, name)
+        if other != name:
+            raise JobError(f"The sets {other} and {name} are the same folder, {folder}.", "Leave one out.")
+
+
+def _benchmark_words(plan: MatrixPlan) -> str:
+    benchmark = str(plan.settings.get("benchmark", ""))
+    return Path(benchmark).name if is_own_file(benchmark) else benchmark
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
