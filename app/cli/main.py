@@ -20,6 +20,7 @@ from app.cli import (
     init,
     jobs,
     leaderboard,
+    matrix,
     models,
     policies,
     runs,
@@ -57,6 +58,7 @@ cli.command("classify")(classify.classify)
 cli.command("doctor")(doctor.doctor)
 cli.command("init")(init.init)
 cli.command("leaderboard")(leaderboard.leaderboard)
+cli.command("matrix")(matrix.matrix)
 cli.command("score")(score.score)
 cli.add_typer(data.cli, name="data")
 cli.add_typer(jobs.cli, name="jobs")
