@@ -27,6 +27,7 @@ class Where(StrEnum):
     RUNS = "List of runs"
     COMPARISON = "Comparison"
     LEADERBOARD = "Leaderboard"
+    MATRIX = "Matrix"
     JOBS = "Jobs"
     JOB_PARTS = "Queue and log"
     NEW_JOB = "New job"
@@ -84,7 +85,7 @@ def readable(key: str) -> str:
 
 _P, _E, _L, _H, _M = Where.PROBE, Where.EDITOR, Where.LANES, Where.HISTORY, Where.MODELS
 _T = Where.TREE
-_X, _C, _B = Where.EXPERIMENTS, Where.COMPARISON, Where.LEADERBOARD
+_X, _C, _B, _MX = Where.EXPERIMENTS, Where.COMPARISON, Where.LEADERBOARD, Where.MATRIX
 _W, _K, _V = Where.POLICIES, Where.POLICY_PARTS, Where.VERSIONS
 _I = Where.CASE_IMPORT
 _J, _Q, _N, _G = Where.JOBS, Where.JOB_PARTS, Where.NEW_JOB, Where.GROUPS
@@ -222,6 +223,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("edit_note", _X, ("n",), "Note", "Write the run's note"),
     Action("edit_tags", _X, ("t",), "Tags", "Change the run's tags"),
     Action("show_leaderboard", _X, ("b",), "Leaderboard", "See who does best, the paper's guards included"),
+    Action("show_matrix", _X, ("x",), "Matrix", "See a matrix run as a table: sets by models"),
     Action("export_runs", _X, ("e",), "Export", "Export runs: CSV, JSON, Markdown or HTML"),
     Action("copy_id", _X, ("y",), "", "Copy the run's number"),
     Action("copy_run", _X, ("Y",), "", "Copy the run as JSON"),
@@ -249,6 +251,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy_table", _B, ("Y",), "Copy", "Copy the table as Markdown"),
     Action("export_runs", _B, ("e",), "Export", "Export the runs of the rows"),
     Action("move_rows", _B, ("down", "up"), "", "Choose a row", native=True),
+    Action("open_run", _MX, ("enter",), "Open", "Go to the cell's run in the list of runs"),
+    Action("leave_matrix", _MX, ("escape",), "Back", "Back to the list of runs"),
+    Action("next_figure", _MX, ("m",), "Figure", "Show another figure: differences, FPR, tokens"),
+    Action("previous_figure", _MX, ("M",), "", "Show the figure before"),
+    Action("next_benchmark", _MX, ("t",), "Benchmark", "Another benchmark, where there are several"),
+    Action("copy_table", _MX, ("Y",), "Copy", "Copy the table as Markdown"),
+    Action("export_runs", _MX, ("e",), "Export", "Export the runs of the cells"),
+    Action("move_cells", _MX, ("down", "up"), "", "Choose another set", native=True),
+    Action("move_models", _MX, ("right", "left", "end", "home"), "", "Choose another model", native=True),
     Action("choose", Where.CHOICE, ("enter",), "Choose", "Choose it"),
     Action("move_choice", Where.CHOICE, ("down", "up"), "", "Another one", native=True),
     Action("save_note", Where.NOTE, ("ctrl+s",), "Save", "Save the note"),

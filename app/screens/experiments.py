@@ -295,6 +295,11 @@ class ExperimentsScreen(LiveScreen):
 
         self.app.push_screen(LeaderboardScreen())
 
+    def do_show_matrix(self) -> None:
+        from app.screens.matrix import MatrixScreen
+
+        self.app.push_screen(MatrixScreen(self._row_id))
+
     # --- writing -------------------------------------------------------------------------------------
 
     def do_edit_note(self) -> None:
@@ -347,6 +352,8 @@ class ExperimentsScreen(LiveScreen):
                 return "It is open already: esc goes back to the list."
             case "go_back" if not (self.full or self.details.zoomed or self.words.display):
                 return "This is the list. ctrl+q leaves the program."
+            case "show_matrix" if row and (row.kind, row.status) != ("matrix", "succeeded"):
+                return "That is for finished runs of the kind matrix: 'wizard101 matrix' makes them."
             case "mark_run" if row and row.id not in self.marked and len(self.marked) == len(_LETTERS):
                 return "Six runs are marked, and no more can be compared. u takes all marks away."
             case "unmark_runs" if not self.marked:
@@ -391,5 +398,8 @@ class ExperimentsScreen(LiveScreen):
 _WHILE_TYPING = ("go_back", "next_pane", "palette", "help", "quit")
 _OF_THE_LIST = ("mark_run", "compare_runs", "filter_runs", "sort_runs")
 _NEEDS_RUN = frozenset(
-    ("open_details", "mark_run", "show_lineage", "edit_note", "edit_tags", "copy_id", "copy_run")
+    (
+        *("open_details", "mark_run", "show_lineage", "show_matrix", "edit_note", "edit_tags"),
+        *("copy_id", "copy_run"),
+    )
 )

@@ -90,14 +90,14 @@ class GuardParams(Params):
     def guard_words(self) -> str:
         """What a job's name says of its guard."""
         by = ["answers" if self.guard is None else str(self.guard)]
+        if self.policy_set is not None:
+            by.append(f"set {Path(self.policy_set).name or self.policy_set}")
         if self.model is not None:
             by.append(short_model(self.model))
         if self.guard is not GuardKind.GUARDREASONER:
             by.append(str(self.level))
         if self.speed is not Speed.FULL:
             by.append(f"speed {self.speed}")
-        if self.policy_set is not None:
-            by.append(f"set {Path(self.policy_set).name or self.policy_set}")
         return ", ".join(by)
 
     @property

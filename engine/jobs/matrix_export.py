@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,11 +33,16 @@ def read_matrix(path: Path) -> MatrixTable:
         JobError: if there is none, or the file holds something else.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=MatrixTable)
+        return msgspec.convert(json.loads(path.read_bytes()), MatrixTable)
     except OSError as error:
         raise JobError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
         raise JobError(f"{path} does not hold a matrix: {error}.", "Retry the job that made it.") from error
+
+
+def matrix_json(matrix: MatrixTable) -> str:
+    """Return what `read_matrix` reads: ASCII, whatever is in the names."""
+    return json.dumps(msgspec.to_builtins(matrix), indent=2) + "\n"
 
 
 def model_words(matrix: MatrixTable) -> dict[str, str]:

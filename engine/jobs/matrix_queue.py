@@ -9,6 +9,8 @@ from pathlib import Path
 from engine.events import JsonValue
 from engine.guards.build import GuardKind
 from engine.jobs.evaluate import Evaluate, is_own_file
+from engine.jobs.guard_params import short_model
+from engine.jobs.kind import cut_name
 from engine.jobs.matrix import MOST, Matrix
 from engine.jobs.queue import Jobs
 from engine.jobs.records import DEFAULT_GROUP, JobError, JobSpec
@@ -75,12 +77,12 @@ def queue_matrix(jobs: Jobs, plan: MatrixPlan) -> QueuedMatrix:
         shape = f"{_count(len(sets), 'set')} × {_count(len(models), 'model')}"
         return spec(Matrix.name, {"runs": list(evaluations)}, name=f"{_benchmark_words(plan)}: {shape}")
 
-    cells = [
-        {**plan.settings, "guard": GuardKind.GAUNTLET.value, "model": model, "policy_set": name}
-        for name in sets
-        for model in models
-    ]
-    evaluations = [spec(Evaluate.name, cell, accelerators=plan.accelerators) for cell in cells]
+    def evaluation(set_name: str, model: str) -> JobSpec:
+        cell = {"guard": GuardKind.GAUNTLET.value, "model": model, "policy_set": set_name}
+        called = cut_name(f"{_benchmark_words(plan)}: set {set_name}, {short_model(model)}")
+        return spec(Evaluate.name, {**plan.settings, **cell}, name=called, accelerators=plan.accelerators)
+
+    evaluations = [evaluation(name, model) for name in sets for model in models]
     *queued, matrix = jobs.add_all(evaluations, table)
     return QueuedMatrix(tuple(queued), matrix)
 

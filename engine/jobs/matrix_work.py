@@ -21,7 +21,7 @@ from engine.jobs.evaluate import PREDICTIONS, SCORES, Evaluate, EvaluateParams
 from engine.jobs.evaluated import kept_cases
 from engine.jobs.folder import RunFolder
 from engine.jobs.matrix import MATRIX, MATRIX_CSV, MATRIX_MARKDOWN, MatrixParams
-from engine.jobs.matrix_export import FIGURE_WORDS, matrix_csv, matrix_markdown, model_words
+from engine.jobs.matrix_export import FIGURE_WORDS, matrix_csv, matrix_json, matrix_markdown, model_words
 from engine.jobs.matrix_table import Judged, KeptScore, MatrixTable, make_table
 from engine.jobs.records import JobError
 from engine.jobs.result_lines import read_lines
@@ -61,7 +61,7 @@ async def make_matrix(work: Work) -> Mapping[str, JsonValue]:
         work.log(note, level="warning")
     matrix = await asyncio.to_thread(make_table, [each.judged for each in read], notes)
     for name, text in (
-        (MATRIX, msgspec.json.format(msgspec.json.encode(matrix), indent=2).decode() + "\n"),
+        (MATRIX, matrix_json(matrix)),
         (MATRIX_CSV, matrix_csv(matrix)),
         (MATRIX_MARKDOWN, matrix_markdown(matrix)),
     ):

@@ -20,6 +20,7 @@ from app.screens.help import HelpScreen
 from app.screens.history import HistoryScreen
 from app.screens.jobs import JobsScreen
 from app.screens.leaderboard import LeaderboardScreen
+from app.screens.matrix import MatrixScreen
 from app.screens.models import ModelScreen
 from app.screens.new_job import NewJobScreen
 from app.screens.policies import PoliciesScreen
@@ -42,6 +43,7 @@ OWNERS = {
     Where.EXPERIMENTS: ExperimentsScreen,
     Where.COMPARISON: CompareScreen,
     Where.LEADERBOARD: LeaderboardScreen,
+    Where.MATRIX: MatrixScreen,
     Where.JOBS: JobsScreen,
     Where.NEW_JOB: NewJobScreen,
     Where.GROUPS: GroupsScreen,
@@ -64,6 +66,7 @@ TOGETHER = (
     (Where.EVERYWHERE, Where.RUNS, Where.EXPERIMENTS),
     (Where.EVERYWHERE, Where.COMPARISON),
     (Where.EVERYWHERE, Where.LEADERBOARD),
+    (Where.EVERYWHERE, Where.MATRIX),
     *((Where.EVERYWHERE, where) for where in (Where.JOBS, Where.NEW_JOB, Where.GROUPS, Where.CONFIRM)),
     (Where.EVERYWHERE, Where.CASE),
     (Where.EVERYWHERE, Where.CASE_IMPORT),

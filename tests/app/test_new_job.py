@@ -13,6 +13,7 @@ from app.job_form import fill, questions
 from app.screens.confirm import ConfirmScreen
 from app.screens.jobs import JobsScreen
 from app.screens.new_job import NewJobScreen
+from engine.jobs.records import JobSpec
 from tests.app.test_jobs_pane import LONG, SMALL, WIDE, choose, in_state, jobs_pane, sees
 from tests.app.test_probe import typed, until
 from tests.engine.jobs.conftest import Workshop
@@ -227,3 +228,28 @@ def test_a_choice_that_may_be_left_open_is_left_open_at_first() -> None:
     assert "guard" not in filled.params
     faults = fill("evaluate", {**answers, "params.guard": "gauntlet"}).faults
     assert "leave the guard out" in faults[""]
+
+
+async def test_a_matrix_is_made_of_evaluations_by_their_numbers(workshop: Workshop) -> None:
+    (workshop.folder / "own.jsonl").write_text('{"prompt": "Bread?", "label": "unharmful"}\n')
+    (workshop.folder / "m.jsonl").write_text('{"steps": [{"answer": "SAFE"}]}\n')
+    params = {"benchmark": "own.jsonl", "guard": "gauntlet", "model": f"fake:{workshop.folder / 'm.jsonl'}"}
+    runs = [
+        workshop.jobs.add(JobSpec("evaluate", {**params, "policy_set": name}, str(workshop.folder)))
+        for name in ("standard", "minimal")
+    ]
+    asked = [question.key for question in questions("matrix")]
+    assert asked[:2] == ["params.runs", "name"]
+    assert "params.runs" in fill("matrix", {"params.runs": "1, x", "cwd": "/"}).faults
+    async with form(workshop) as (pilot, screen, new):
+        await pilot.press("left")
+        await until(pilot, lambda: "params.runs" in new._fields, LONG)
+        await type_in(pilot, new, "params.runs", ", ".join(map(str, runs)))
+        await sees(pilot, "a table of 2 evaluations")
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is screen and screen.line, LONG)
+        assert screen.line is not None
+        job_id = screen.line.job.id
+        await in_state(pilot, screen, job_id, "succeeded")
+    assert workshop.jobs.job(job_id).needs == tuple(runs)
+    assert (workshop.jobs.folder(job_id).path / "matrix.md").exists()

@@ -84,7 +84,7 @@ def test_what_fails_is_told_and_the_table_follows_its_retry(folder: Path) -> Non
     failed = matrix(folder, *ASKED, "--set", "standard")
     assert failed.returncode == 1
     said = failed.stderr.decode()
-    assert "Job 1000 (own.jsonl: gauntlet" in said
+    assert "Job 1000 (own.jsonl: set standard, fake:m.jsonl)" in said
     assert "'wizard101 jobs retry 1000' goes on from there, and the table follows." in said
     assert failed.stdout == b""
     waiting = matrix(folder, "--run", "1001")
