@@ -98,12 +98,14 @@ def _extra(extra: str, names: tuple[str, ...]) -> Check:
 
 def _policies(folder: Path) -> Check:
     from engine.policies.load import PolicyError, load_policies
+    from engine.policies.sets import policy_sets
 
     try:
         names = [policy.name for policy in load_policies(folder)]
+        sets = [each.name for each in policy_sets(folder)]
     except PolicyError as error:
         return Check("files", "policies", False, str(error), needed=True)
-    return Check("files", "policies", True, f"{folder} ({', '.join(names)})")
+    return Check("files", "policies", True, f"{folder} ({', '.join(names)}; sets: {', '.join(sets)})")
 
 
 def _database(path: Path) -> Check:

@@ -204,9 +204,10 @@ def _wait(jobs: Jobs, queued: QueuedMatrix) -> list[JobSummary]:
 
 def _tell_failure(jobs: Jobs, ended: Sequence[JobSummary]) -> int:
     """Say what hinders the table; return the exit code of that."""
-    failed = [job for job in ended if job.state.name not in ("succeeded", "skipped")]
-    code = tell_ends(jobs, failed or ended)
-    numbers = " ".join(str(job.id) for job in failed or ended[-1:])
+    *evaluations, table = ended
+    failed = [job for job in evaluations if job.state.name != "succeeded"] or [table]
+    code = tell_ends(jobs, failed)
+    numbers = " ".join(str(job.id) for job in failed)
     say(
         f"What is judged is kept: 'wizard101 jobs retry {numbers}' goes on from there, and the table follows."
     )

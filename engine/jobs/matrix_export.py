@@ -33,11 +33,32 @@ def read_matrix(path: Path) -> MatrixTable:
         JobError: if there is none, or the file holds something else.
     """
     try:
-        return msgspec.convert(json.loads(path.read_bytes()), MatrixTable)
+        told = json.loads(path.read_bytes(), parse_constant=_no_number)
+        return _whole(msgspec.convert(told, MatrixTable))
     except OSError as error:
         raise JobError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
         raise JobError(f"{path} does not hold a matrix: {error}.", "Retry the job that made it.") from error
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no figure")
+
+
+def _whole(matrix: MatrixTable) -> MatrixTable:
+    """Return a matrix of which every part belongs to one of its sets and models.
+
+    Raises:
+        ValueError: if it has none, or a part belongs to others.
+    """
+    if not (matrix.sets and matrix.models and matrix.tables):
+        raise ValueError("there is no set, no model or no table in it")
+    for table in matrix.tables:
+        parts: list[Cell | Difference] = [*table.cells, *table.differences]
+        for part in parts:
+            if part.set not in matrix.sets or part.model not in matrix.models:
+                raise ValueError(f"run {part.run} is of a set or a model that it does not have")
+    return matrix
 
 
 def matrix_json(matrix: MatrixTable) -> str:

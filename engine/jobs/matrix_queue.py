@@ -14,6 +14,7 @@ from engine.jobs.kind import cut_name
 from engine.jobs.matrix import MOST, Matrix
 from engine.jobs.queue import Jobs
 from engine.jobs.records import DEFAULT_GROUP, JobError, JobSpec
+from engine.policies.load import PolicyError, select_names
 from engine.policies.sets import find_set
 from engine.workspace import find_workspace
 
@@ -36,6 +37,12 @@ class MatrixPlan:
     tags: Sequence[str] = ()
     note: str = ""
 
+    @property
+    def policies(self) -> list[str] | None:
+        """The policies that are asked for of each set; None: all."""
+        named = self.settings.get("policies")
+        return [str(name) for name in named] if isinstance(named, list) and named else None
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedMatrix:
@@ -56,7 +63,7 @@ def queue_matrix(jobs: Jobs, plan: MatrixPlan) -> QueuedMatrix:
     sets, models = _distinct(plan.sets, "set of policies"), _distinct(plan.models, "model")
     if len(sets) * len(models) > MOST:
         raise JobError(f"That is {len(sets) * len(models):,} evaluations: {MOST:,} are possible.")
-    _refuse_alike(jobs, plan, sets)
+    _check_sets(jobs, plan, sets)
     experiment = plan.experiment or f"{_benchmark_words(plan)} by set of policies"
 
     def spec(kind: str, params: Mapping[str, JsonValue], *, name: str = "", accelerators: int = 0) -> JobSpec:
@@ -93,13 +100,18 @@ def _distinct(given: Sequence[str], what: str) -> list[str]:
     return list(dict.fromkeys(given))
 
 
-def _refuse_alike(jobs: Jobs, plan: MatrixPlan, sets: Sequence[str]) -> None:
-    """Refuse sets that do not exist, and one that is named in two ways."""
+def _check_sets(jobs: Jobs, plan: MatrixPlan, sets: Sequence[str]) -> None:
+    """Refuse sets that do not exist or lack a policy that is asked for, and one that is named in two ways."""
     cwd = Path(plan.cwd)
     policies = jobs.policies or find_workspace(start=cwd).policies
     named: dict[Path, str] = {}
     for name in sets:
-        folder = find_set(policies, name, cwd).folder.resolve()
+        found = find_set(policies, name, cwd)
+        try:
+            select_names(found.folder, plan.policies)
+        except PolicyError as error:
+            raise JobError(f"The set {name}: {error}") from error
+        folder = found.folder.resolve()
         other = named.setdefault(folder, name)
         if other != name:
             raise JobError(f"The sets {other} and {name} are the same folder, {folder}.", "Leave one out.")

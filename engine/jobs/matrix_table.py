@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -24,7 +24,10 @@ from engine.policies.sets import STANDARD
 if TYPE_CHECKING:
     from engine.evaluation.statistics import Counts, Floats
 
-F1, RECALL, FPR = "f1", "recall", "false positive rate"
+Headline = Literal["f1", "recall", "false positive rate"]
+F1: Headline = "f1"
+RECALL: Headline = "recall"
+FPR: Headline = "false positive rate"
 FIGURES = (F1, RECALL, FPR)
 """What a benchmark's headline may be: of one class alone, recall or the false-positive rate."""
 
@@ -58,7 +61,7 @@ class Cell(msgspec.Struct, frozen=True):
     precision: Figure | None = None
     fpr: Figure | None = None
 
-    def figure(self, name: str) -> Figure | None:
+    def figure(self, name: Headline) -> Figure | None:
         """Return one of `FIGURES`."""
         return {F1: self.f1, RECALL: self.recall, FPR: self.fpr}[name]
 
@@ -90,7 +93,7 @@ class BenchmarkTable(msgspec.Struct, frozen=True):
 
     benchmark: str
     task: str
-    figure: str
+    figure: Headline
     cells: list[Cell]
     differences: list[Difference]
 
@@ -196,7 +199,7 @@ def _uneven(table: BenchmarkTable) -> list[str]:
 # --- differences -------------------------------------------------------------------------------------
 
 
-def _differences(benchmark: str, figure: str, members: Sequence[Judged]) -> list[Difference]:
+def _differences(benchmark: str, figure: Headline, members: Sequence[Judged]) -> list[Difference]:
     standards = {each.model: each for each in members if each.set == STANDARD}
     found = []
     for each in members:
@@ -211,7 +214,7 @@ def _differences(benchmark: str, figure: str, members: Sequence[Judged]) -> list
     return [msgspec.structs.replace(each, p_holm=p) for each, p in zip(found, corrected, strict=True)]
 
 
-def _difference(figure: str, standard: Judged, other: Judged, paired: Paired) -> Difference:
+def _difference(figure: Headline, standard: Judged, other: Judged, paired: Paired) -> Difference:
     compared = paired.comparison
     value, interval = compared.difference, compared.interval
     if figure != F1:

@@ -8,14 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from engine.jobs import scheduler
 from engine.jobs.matrix import MATRIX, MATRIX_CSV, MATRIX_MARKDOWN
-from engine.jobs.matrix_export import matrix_csv, matrix_markdown, read_matrix
+from engine.jobs.matrix_export import matrix_csv, matrix_json, matrix_markdown, read_matrix
 from engine.jobs.matrix_queue import QueuedMatrix, queue_matrix
 from engine.jobs.matrix_table import BenchmarkTable, MatrixTable, holm
 from engine.jobs.records import JobError, JobSpec
@@ -203,6 +202,7 @@ def test_a_failed_evaluation_holds_the_table_back_until_it_is_retried(workshop: 
     [
         ({"sets": ("standard", "terse")}, PolicyError, "has: standard, minimal, verbose"),
         ({"sets": ("minimal", "policies/sets/minimal")}, JobError, "are the same folder"),
+        ({"settings": {"policies": ["illegal"]}}, JobError, "The set standard: no policy is called illegal"),
         ({"sets": ()}, JobError, "at least one set of policies"),
         ({"models": []}, JobError, "at least one model"),
         ({"models": ["nothing"]}, JobError, "model"),
@@ -355,7 +355,35 @@ def test_names_act_in_no_export(tmp_path: Path) -> None:
     assert not any(cell.startswith("=") for cell in row)
 
 
-@pytest.mark.parametrize("content", [None, b"{", b"[]", b'{"sets": 1}', b"\xff"])
+TABLE = {"benchmark": "b", "task": "prompt", "figure": "f1", "cells": [], "differences": []}
+CELL = {
+    "set": "standard",
+    "model": "m",
+    "run": 1,
+    "n": 2,
+    "positive": 1,
+    "cases": 2,
+    "tokens": 1.5,
+    "unparsable": {"value": 0.0, "n": 2},
+    "escalated": {"value": 0.0, "n": 2},
+}
+
+
+def stored(**changed: Any) -> bytes:
+    """Return a file of a matrix with something changed."""
+    return json.dumps({"sets": ["standard"], "models": ["m"], "tables": [TABLE], **changed}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(None, b"{", b"[]", b'{"sets": 1}', b"\xff", b"[" * 100_000),
+        *(stored(sets=[]), stored(models=[]), stored(tables=[])),
+        stored(tables=[{**TABLE, "figure": "accuracy"}]),
+        stored(tables=[{**TABLE, "cells": [{**CELL, "set": "other"}]}]),
+        stored(tables=[{**TABLE, "cells": [{**CELL, "tokens": float("nan")}]}]),
+    ],
+)
 def test_a_file_that_holds_no_matrix_is_told(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / MATRIX
     if content is not None:
@@ -364,7 +392,12 @@ def test_a_file_that_holds_no_matrix_is_told(tmp_path: Path, content: bytes | No
         read_matrix(path)
 
 
+def test_the_files_that_are_refused_differ_from_one_that_is_not(tmp_path: Path) -> None:
+    (tmp_path / MATRIX).write_bytes(stored(tables=[{**TABLE, "cells": [CELL]}]))
+    assert read_matrix(tmp_path / MATRIX).tables[0].cells[0].tokens == 1.5
+
+
 def test_a_matrix_is_read_as_it_was_written(tmp_path: Path) -> None:
-    matrix = MatrixTable(["standard"], ["m"], [BenchmarkTable("b", "prompt", "f1", [], [])], ["a note"])
-    (tmp_path / MATRIX).write_bytes(msgspec.json.encode(matrix))
+    matrix = MatrixTable(["standard"], ["m\ud800"], [BenchmarkTable("b", "prompt", "f1", [], [])], ["a note"])
+    (tmp_path / MATRIX).write_text(matrix_json(matrix))
     assert read_matrix(tmp_path / MATRIX) == matrix
