@@ -100,6 +100,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("next_guard", _P, ("ctrl+g",), "Guard", "Reasoner, gauntlet, or GuardReasoner"),
     Action("next_level", _P, ("ctrl+l",), "Level", "The level; of GuardReasoner: the prompt style"),
     Action("choose_model", _P, ("ctrl+o",), "Model", "Choose the guard's model; see which answer"),
+    Action("keep_case", _P, ("ctrl+s",), "Keep", "Keep the case as a test case of a policy"),
     Action("new_case", _P, ("ctrl+n",), "", "Clear both texts and begin anew"),
     Action("copy_verdict", _P, ("f2",), "Copy verdict", "Copy the verdict as JSON"),
     Action("copy_reasoning", _P, ("f3",), "Copy text", "Copy the lane, the task, or the raw output"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -339,8 +340,19 @@ class CaseImportScreen(ModalScreen[list[PolicyCase] | None]):
         return None
 
     def _show_keys(self) -> None:
-        known = actions(Where.CASE_IMPORT)
-        self._key_bar.show(action for action in known if self.why_not(action.name) is None)
+        """Show the keys that work now; letters are text where one types."""
+        known = (action for action in actions(Where.CASE_IMPORT) if self.why_not(action.name) is None)
+        if self._step is not Step.CASES:
+            known = (replace(each, label="Choose") if each.name == "take" else each for each in known)
+        elif self._words.has_focus:
+            known = (each for each in known if each.name in ("toggle_blur", "close"))
+        self._key_bar.show(known)
+
+    def on_descendant_focus(self) -> None:
+        self._show_keys()
+
+    def on_descendant_blur(self) -> None:
+        self._show_keys()
 
     def action_move(self, by: int) -> None:
         self._list.move(by)

@@ -17,6 +17,7 @@ from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from app.actions import Action, Where, actions, bindings
+from app.case_keeping import LookedAt, keep_case
 from app.guard_choice import GuardChoice
 from app.guard_thread import Judging
 from app.judgement import Judgement
@@ -58,6 +59,7 @@ class ProbeScreen(Screen[None]):
         self.judging: Judging | None = None
         self._events: list[Event] = []
         self._remark = ""
+        self._looked_at: tuple[Case, int | None] = (Case(""), None)
         self._timer: Timer | None = None
         self._skipped = False
 
@@ -106,6 +108,7 @@ class ProbeScreen(Screen[None]):
         self._remark = ""
         self.lanes.untouched = True
         self.tasks.begin(following=True)
+        self._looked_at = (self.case, None)
         self.judging = self.wizard.guards.judge(self.case, self.choice.as_asked())
         self._timer = self.set_interval(_FRAME_S, self._frame)
         self._draw()
@@ -177,6 +180,7 @@ class ProbeScreen(Screen[None]):
         self._show_trouble("")
         if judgement is self.judgement:
             self._remark = f"saved #{number}"
+            self._looked_at = (judging.case, number)
             self._draw()
 
     def _show_trouble(self, text: str) -> None:
@@ -215,6 +219,7 @@ class ProbeScreen(Screen[None]):
         self.tasks.begin(following=False)
         when = probe.summary.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         self._remark = f"#{probe_id} of {when}"
+        self._looked_at = (probe.case, probe_id)
         self._draw()
         self.lanes.untouched = True
         self.lanes.choose_worst()
@@ -279,6 +284,13 @@ class ProbeScreen(Screen[None]):
         self.banner.welcome()
         self.prompt.focus()
 
+    def do_keep_case(self) -> None:
+        """Keep the case as a policy's; what was said of it counts unless the texts are others by now."""
+        case, number = self._looked_at
+        same = case == self.case
+        looked_at = LookedAt(case, self.judgement.verdict, number) if same else LookedAt(self.case)
+        self.run_worker(keep_case(self.wizard, looked_at), group="keep", exclusive=True)
+
     def do_copy_verdict(self) -> None:
         self.app.copy_to_clipboard(json.dumps(to_jsonable(self.judgement.verdict), indent=2))
         self.app.notify("The verdict was copied as JSON.")
@@ -328,6 +340,8 @@ class ProbeScreen(Screen[None]):
         match name:
             case "judge" if not self.prompt.value and not self.case.response:
                 return "There is nothing to judge yet: write a prompt first."
+            case "keep_case" if not self.prompt.value and not self.case.response:
+                return "There is no case to keep yet: write a prompt first."
             case "stop" if self.judging is None:
                 return "Nothing is running."
             case "copy_verdict" if self.judgement.verdict is None:
