@@ -13,9 +13,11 @@ from rich.cells import cell_len
 from textual.pilot import Pilot
 
 from app.case_checks import Checks, Proposed
+from app.case_sources import file_source
 from app.screens.case_import import CaseImportScreen
 from engine.cases import Case, Decision, Finding, Status, Verdict
 from engine.events import Event, Started, VerdictReached
+from engine.policies.case_file import written
 from engine.policies.load import PolicyCase
 from engine.tracker import open_tracker
 from engine.tracker.probes import Tracker
@@ -99,7 +101,7 @@ async def test_probes_are_proposed_as_they_were_judged(
     (taken,) = given
     assert taken is not None
     assert {(each.case.prompt, each.violation) for each in taken} == {("a threat", True), ("cut off", False)}
-    assert f"probe {last}" in {each.source for each in taken}
+    assert f"probe #{last}" in {each.source for each in taken}
 
 
 async def test_a_long_history_comes_page_by_page_and_is_filtered_by_typing(
@@ -187,7 +189,7 @@ async def test_the_cases_of_a_file_are_proposed_and_its_path_is_completed(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
     rows = [
-        {"prompt": "a", "expected": "safe", "reason": "S1: plain.", "language": "de", "source": "elsewhere"},
+        {"prompt": "a", "label": "unharmful"},
         {"prompt": "b", "label": "harmful"},
         {"prompt": "c", "response": "d"},
         {"prompt": "a"},
@@ -210,8 +212,20 @@ async def test_the_cases_of_a_file_are_proposed_and_its_path_is_completed(
         await pilot.press("a", "enter")
         await until(pilot, lambda: given)
     assert given[0] is not None
-    assert given[0][0] == PolicyCase(Case("a"), False, "S1: plain.", "de", "elsewhere")
+    assert given[0][0].source == "mine.jsonl"
     assert [each.case.prompt for each in given[0]] == ["a", "b", *HOSTILE.values()]
+
+
+async def test_the_cases_of_another_policy_come_as_they_are_and_words_find_them(tmp_path: Path) -> None:
+    cases = [
+        PolicyCase(Case(f"Number {number}", "An Answer"), False, "S1: x", "de", "me") for number in "123"
+    ]
+    (tmp_path / "cases.jsonl").write_text("".join(f"{written(each)}\n" for each in cases))
+    source = file_source(tmp_path / "cases.jsonl")
+    assert await source.first("") == [Proposed(each) for each in cases]
+    assert await source.first("answer 2") == [Proposed(cases[1])]
+    assert source.complete
+    assert await source.more() == []
 
 
 async def test_a_file_that_cannot_be_used_says_why_and_the_path_is_still_there(tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ async def test_what_was_said_of_other_texts_does_not_count(tmp_path: Path) -> No
         assert "probe" not in dialog._source.value
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is screen)
-        assert load_cases(policies, "illegal") == load_cases(Path(__file__).parents[2] / "policies", "illegal")
+        assert load_cases(policies, "illegal") == load_cases(
+            Path(__file__).parents[2] / "policies", "illegal"
+        )
 
 
 async def test_a_case_that_cannot_be_saved_is_still_there(tmp_path: Path) -> None:
