@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
 from textual.content import Content
 
@@ -19,12 +21,26 @@ _RESULT, _FLIP, _VERDICT, _SCORE, _RULES, _LANGUAGE = 12, 10, 10, 5, 3, 3
 _WITH_ALL = 100
 
 
-class CaseTable(RowList[tuple[str, PolicyCase]]):
-    """Rows are a case with its key. `filter` narrows them down, `show_outcomes` says what became of them."""
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """A case, what is looked for words in, and the rules that its reason names.
+
+    ``number`` counts equal cases, which have one `Case.key`: a file may have a case twice.
+    """
+
+    case: PolicyCase
+    key: str
+    number: int
+    folded: str
+    rules: tuple[str, ...]
+
+
+class CaseTable(RowList[CaseRow]):
+    """`filter` narrows the cases down, `show_outcomes` says what became of them."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, empty="No cases.")
-        self._cases: tuple[tuple[str, PolicyCase], ...] = ()
+        self._cases: tuple[CaseRow, ...] = ()
         self._outcomes: Mapping[str, Outcome] = {}
         self._flips: Mapping[str, Flip] = {}
         self._words: tuple[str, ...] = ()
@@ -33,11 +49,17 @@ class CaseTable(RowList[tuple[str, PolicyCase]]):
     @property
     def case(self) -> PolicyCase | None:
         """The case chosen."""
-        return None if self.row is None else self.row[1]
+        return None if self.row is None else self.row.case
 
     def show_cases(self, cases: Sequence[PolicyCase]) -> None:
         """Show these cases; the one chosen stays so if it is among them."""
-        self._cases = tuple((case.case.key, case) for case in cases)
+        seen: Counter[str] = Counter()
+        rows = []
+        for case in cases:
+            key = case.case.key
+            rows.append(_row(case, key, seen[key]))
+            seen[key] += 1
+        self._cases = tuple(rows)
         self._narrow()
 
     def show_outcomes(self, outcomes: Mapping[str, Outcome], flips: Mapping[str, Flip]) -> None:
@@ -61,9 +83,9 @@ class CaseTable(RowList[tuple[str, PolicyCase]]):
         self.empty = "No case fits. esc clears the filter." if self._cases else "No cases."
         self.show(listed)
 
-    def _fits(self, row: tuple[str, PolicyCase], word: str) -> bool:
-        key, case = row
-        outcome, flip = self._outcomes.get(key), self._flips.get(key)
+    def _fits(self, row: CaseRow, word: str) -> bool:
+        case = row.case
+        outcome, flip = self._outcomes.get(row.key), self._flips.get(row.key)
         match word:
             case "pass" | "passed":
                 return outcome is not None and outcome.passed
@@ -84,19 +106,17 @@ class CaseTable(RowList[tuple[str, PolicyCase]]):
         if word.startswith("signal:"):
             return outcome is not None and any(word[7:] in each.casefold() for each in outcome.signals)
         if _RULE.fullmatch(word.upper()):
-            return word.upper() in _RULE.findall(case.reason)
-        told = (case.case.prompt, case.case.response or "", case.reason, case.source)
-        return any(word in text.casefold() for text in told)
+            return word.upper() in row.rules
+        return word in row.folded
 
-    def key_of(self, row: tuple[str, PolicyCase]) -> Hashable:
-        return row[0]
+    def key_of(self, row: CaseRow) -> Hashable:
+        return row.key, row.number
 
-    def draw(self, row: tuple[str, PolicyCase], width: int) -> Content:
-        key, case = row
-        outcome, flip = self._outcomes.get(key), self._flips.get(key)
+    def draw(self, row: CaseRow, width: int) -> Content:
+        case = row.case
+        outcome, flip = self._outcomes.get(row.key), self._flips.get(row.key)
         result, style = result_words(outcome)
         turned, turned_style = TURNS[flip.turn] if flip is not None else ("", "")
-        rules = _RULE.findall(case.reason)
         score = "" if outcome is None or outcome.finding.score is None else f"{outcome.finding.score:.2f}"
         cells: list[tuple[str, str]] = [
             (f"{result:{_RESULT}}", style),
@@ -107,6 +127,13 @@ class CaseTable(RowList[tuple[str, PolicyCase]]):
             said = "" if outcome is None else said_words(outcome.finding)
             cells += [(f"{said:{_VERDICT}}", ""), (f"{score:>{_SCORE}} ", "$text-muted")]
             cells.append((f"{one_line(case.language, 2):{_LANGUAGE}}", "$text-muted"))
-        cells.append((f"{rules[0] if rules else '':{_RULES}} ", "$text-accent"))
+        cells.append((f"{row.rules[0] if row.rules else '':{_RULES}} ", "$text-accent"))
         cells.append((excerpt(case, clear=self.clear_text), "" if self.clear_text else "$text-muted"))
         return Content.assemble(*cells).truncate(width, ellipsis=True, pad=True)
+
+
+def _row(case: PolicyCase, key: str, number: int) -> CaseRow:
+    """Return a case as a row: its texts are folded once, however often they are looked through."""
+    told = (case.case.prompt, case.case.response or "", case.reason, case.source)
+    folded = "\n".join(told).casefold()
+    return CaseRow(case, key, number, folded, tuple(_RULE.findall(case.reason)))
