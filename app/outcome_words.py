@@ -1,4 +1,4 @@
-"""What one case was found to be, in full: its texts, the finding, and beside it the other text's."""
+"""What one case was found to be, in full: its texts, the finding, and that of the other text."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ def outcome_content(
     if case.case.response is not None:
         yield _text("response", case.case.response, clear)
     yield Content("")
-    yield from _finding("now", after)
+    yield from told_content("now", after)
     if before is not None:
         yield Content("")
-        yield from _finding(base, before)
+        yield from told_content(base, before)
 
 
-def _finding(name: str, outcome: Outcome | None) -> Iterator[Content]:
+def told_content(name: str, outcome: Outcome | None) -> Iterator[Content]:
+    """Yield what one text makes of a case; ``name`` says which text."""
     if outcome is None:
         yield Content.assemble((f"{name:{_NAME}} ", "bold $text-primary"), ("not run", "$text-muted"))
         return

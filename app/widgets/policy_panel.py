@@ -13,15 +13,14 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
-from app.outcome_words import outcome_content
 from app.safe_text import visible
 from app.trial_state import TrialState
 from app.trial_words import trial_line
 from app.widgets.case_table import CaseTable
 from app.widgets.filter_input import FilterInput
 from app.widgets.finding_list import FindingList
+from app.widgets.outcome_view import OutcomeView, Seen
 from app.widgets.row_list import RowList
-from app.widgets.stream_view import StreamView
 from engine.policies.lint import LintFinding
 from engine.policies.load import PolicyCase
 from engine.workshop.flips import Flip
@@ -45,10 +44,9 @@ class PolicyPanel(Widget):
         self.findings = FindingList(id="findings", empty="✓ Nothing is wrong with this text.")
         self.words = FilterInput("fail, flip, broke, undecided, v2, lang:de, signal:NAME, or words of a case")
         self.table = CaseTable(id="cases")
-        self.outcome = StreamView(id="outcome", empty="Choose a case.")
+        self.outcome = OutcomeView(id="outcome")
         self._trial = TrialState()
         self._flips: dict[str, Flip] = {}
-        self._shown: object = None
 
     def compose(self) -> ComposeResult:
         yield self.tabs
@@ -125,7 +123,6 @@ class PolicyPanel(Widget):
         """Show the texts of cases, or blur them."""
         self.clear_text = self.table.clear_text = not self.clear_text
         self.table.refresh()
-        self._shown = None
         self._show_outcome()
 
     @property
@@ -144,17 +141,13 @@ class PolicyPanel(Widget):
         if self.present != "case":
             return
         if case is None:
-            self.outcome.clear()
+            self.outcome.show(None)
             return
         key = case.case.key
         after, before = self._trial.after.get(key), self._trial.before.get(key)
-        shown = (case, after, before, self._trial.base, self.clear_text)
-        if shown == self._shown:
-            return
-        self._shown = shown
-        self.outcome.clear()
-        flip = self._flips.get(key)
-        self.outcome.add(outcome_content(case, after, before, flip, self._trial.base, clear=self.clear_text))
+        self.outcome.show(
+            Seen(case, after, before, self._flips.get(key), self._trial.base, clear=self.clear_text)
+        )
 
     # --- the filter ----------------------------------------------------------------------------------
 
