@@ -21,12 +21,20 @@ class Candidate:
     """A case to check, or not.
 
     ``violation`` is what the policy should say, None while nobody says; ``there``: the policy has it already.
+    ``said`` is what ``violation`` was at first: the reason speaks for that.
     """
 
     case: PolicyCase
     violation: bool | None
     there: bool
     checked: bool = False
+    said: bool | None = None
+
+    @property
+    def reason(self) -> str:
+        """The case's reason; where a person has switched the verdict, that comes first."""
+        switched = self.said is not None and self.violation != self.said
+        return f"A person said otherwise: {self.case.reason}" if switched else self.case.reason
 
     @property
     def why_not(self) -> str | None:
@@ -58,7 +66,7 @@ class Checks:
     def checked(self) -> list[PolicyCase]:
         """The cases that are checked, listed or not, each with the verdict chosen for it."""
         return [
-            replace(each.case, violation=each.violation)
+            replace(each.case, violation=each.violation, reason=each.reason)
             for each in self._known.values()
             if each.checked and each.violation is not None
         ]
@@ -76,7 +84,7 @@ class Checks:
             if key not in listed:
                 listed.add(key)
                 violation = proposed.case.violation if proposed.decided else None
-                new = Candidate(proposed.case, violation, key in self._present)
+                new = Candidate(proposed.case, violation, key in self._present, said=violation)
                 self.listed.append(self._known.setdefault(key, new))
 
     def toggle_all(self) -> None:

@@ -218,7 +218,7 @@ class CaseImportScreen(ModalScreen[list[PolicyCase] | None]):
             self._about.update("")
         else:
             there = "in the policy already · " if candidate.there else ""
-            about = f"{there}{candidate.case.source} · {candidate.case.language} · {candidate.case.reason}"
+            about = f"{there}{candidate.case.source} · {candidate.case.language} · {candidate.reason}"
             self._about.update(Content(one_line(about, _EXCERPT)))
         number, listed = len(self._checks.checked), len(self._checks.listed)
         more = "" if self._source is None or self._source.complete else "+"

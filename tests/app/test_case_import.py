@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,7 @@ def test_checks_outlast_a_filter_and_what_is_there_is_never_taken() -> None:
     assert checks.checked == [case("a"), case("b")]
     checks.list_anew([Proposed(case("a"))])
     checks.listed[0].switch()
-    assert checks.checked == [case("a", violation=False), case("b")]
+    switched = replace(case("a", violation=False), reason="A person said otherwise: V1: x")
+    assert checks.checked == [switched, case("b")]
     checks.toggle_all()
     assert checks.checked == [case("b")]
