@@ -17,8 +17,8 @@ from engine.tracker.records import DAMAGED, Probe, TrackerError
 from engine.tracker.run_records import RunQuery, RunSummary
 from engine.workshop.imports import Errors, Proposal, of_errors, of_file, of_probe
 
-_PROBES = 40
-_PAGE = 1_000
+_PROBES = 20
+_PAGE = 2_000
 _RUNS = 500
 _LARGEST = 64 << 20
 

@@ -205,7 +205,8 @@ class CaseImportScreen(ModalScreen[list[PolicyCase] | None]):
         if self._loading:
             return
         remark = self._fault or ("No case matches." if self._words.value else "There are no cases here.")
-        self._list.show([self._row(each) for each in self._checks.listed], remark=remark)
+        listed = self._checks.listed
+        self._list.show_each(len(listed), lambda index: self._row(listed[index]), remark=remark)
         self._show_chosen()
 
     def _row(self, candidate: Candidate) -> Content:
@@ -259,22 +260,22 @@ class CaseImportScreen(ModalScreen[list[PolicyCase] | None]):
         candidate = self._candidate
         assert candidate is not None
         candidate.toggle()
-        self._changed(candidate)
+        self._changed()
 
     def do_check_all(self) -> None:
         self._warned = False
         self._checks.toggle_all()
-        self._show_cases()
+        self._changed()
 
     def do_switch_verdict(self) -> None:
         candidate = self._candidate
         assert candidate is not None
         candidate.switch()
-        self._changed(candidate)
+        self._changed()
 
-    def _changed(self, candidate: Candidate) -> None:
+    def _changed(self) -> None:
         self._warned = False
-        self._list.change(self._list.chosen, self._row(candidate))
+        self._list.refresh()
         self._show_chosen()
 
     def do_toggle_blur(self) -> None:
