@@ -74,15 +74,17 @@ def trial_line(trial: TrialState, flips: dict[str, Flip]) -> Content:
     failed = trial.failed
     parts.append((f"✓ {trial.passed:,} pass", "$text-success"))
     parts.append((f"  ✗ {failed:,} fail", "bold $text-error" if failed else "$text-muted"))
-    if trial.figures is not None and trial.figures.tally.f1 is not None:
-        tally = trial.figures.tally
-        parts.append((f"  F1 {_percent(tally.f1)}{_interval(tally.interval)}", ""))
     if Side.BEFORE in trial.errors:
         parts.append((f"  the other text: {one_line(trial.errors[Side.BEFORE], _TEXT)}", "$text-warning"))
     elif trial.before:
         parts += _flip_parts(trial, flips)
     elif not trial.running:
         parts.append((f"  as {trial.base}: nothing to flip", "$text-muted"))
+    if trial.figures is not None and trial.figures.tally.f1 is not None:
+        tally = trial.figures.tally
+        parts.append((f"  F1 {_percent(tally.f1)}{_interval(tally.interval)}", ""))
+    if trial.before and trial.figures is not None and trial.figures.comparison is not None:
+        parts.append((f"  p = {trial.figures.comparison.p_value:.3g}", "$text-muted"))
     return Content.assemble(*parts)
 
 
@@ -95,8 +97,6 @@ def _flip_parts(trial: TrialState, flips: dict[str, Flip]) -> Iterator[tuple[str
         number = sum(flip.turn is turn for flip in flips.values())
         if number:
             yield f" {words[0]} {number:,} {words[2:]}", style
-    if trial.figures is not None and trial.figures.comparison is not None:
-        yield f"  p = {trial.figures.comparison.p_value:.3g}", "$text-muted"
 
 
 def _percent(share: float | None) -> str:
