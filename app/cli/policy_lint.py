@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,10 +18,18 @@ from app.cli.options import DbOption, JsonOption, PoliciesOption
 from app.safe_text import one_line
 
 if TYPE_CHECKING:
+    from engine.models.counting import TokenCount
     from engine.policies.lint_files import FileFinding
     from engine.workspace import Workspace
 
 _LONG = 4_000
+
+
+class _Counting(NamedTuple):
+    """What counts tokens, and how, in words."""
+
+    count: Callable[[str], int]
+    how: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,9 @@ def lint_policies(
 
     workspace = find_workspace(db, policies)
     files = _files(workspace.policies, what or [])
-    with _counting(model) as count:
-        mended = _mend(workspace, files, count) if fix else {}
-        linted = _Linted(tuple(files), _look(files, count), mended)
+    mended = _mend(workspace, files) if fix else {}
+    with _counting(model) as counting:
+        linted = _Linted(tuple(files), _look(files, counting), mended)
     if as_json:
         print(json.dumps(_json(linted)))
     else:
@@ -77,10 +85,11 @@ def lint_policies(
     return Exit.FAILED if is_wrong else Exit.DONE
 
 
-def _look(files: Sequence[Path], count: Callable[[str], int]) -> tuple[FileFinding, ...]:
+def _look(files: Sequence[Path], counting: _Counting) -> tuple[FileFinding, ...]:
     from engine.policies.lint_files import lint_file
 
-    return tuple(finding for file in files for finding in lint_file(file, count=count))
+    count, how = counting
+    return tuple(finding for file in files for finding in lint_file(file, count=count, counted=how))
 
 
 def _files(folder: Path, what: Sequence[str]) -> list[Path]:
@@ -101,7 +110,7 @@ def _files(folder: Path, what: Sequence[str]) -> list[Path]:
 
     found: list[Path] = []
     for word in what or names:
-        path = Path(word)
+        path = Path(word) if os.path.lexists(word) else folder / word
         if word in names:
             found += of(folder / word)
         elif path.name in (*own, SHARED_NAME) and path.is_file():
@@ -118,12 +127,10 @@ def _files(folder: Path, what: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _mend(
-    workspace: Workspace, files: Sequence[Path], count: Callable[[str], int]
-) -> dict[Path, tuple[str, ...]]:
+def _mend(workspace: Workspace, files: Sequence[Path]) -> dict[Path, tuple[str, ...]]:
     """Mend the texts among the files; return what was done to those that were changed."""
     from engine.policies.files import read_file, save_file
-    from engine.policies.lint_files import fixed
+    from engine.policies.lint import fixed
     from engine.policies.load import TEXT_NAME, PolicyError
 
     changed: dict[Path, tuple[str, str, str | None, tuple[str, ...]]] = {}
@@ -133,7 +140,8 @@ def _mend(
                 content = read_file(file)
             except PolicyError:
                 continue  # it is a finding
-            text, done = fixed(content.text, count=count)
+            text, mended = fixed(content.text)
+            done = tuple(finding.fix.says for finding in mended if finding.fix is not None)
             if done and content.is_there:
                 changed[file] = (content.text, text, content.sha256, done)
     _note(workspace, {file: before for file, (before, *_) in changed.items()}, saved=False)
@@ -169,28 +177,27 @@ def _place(file: Path, folder: Path) -> Path | None:
 
 
 @contextmanager
-def _counting(model: str | None) -> Iterator[Callable[[str], int]]:
-    """Give what counts tokens: the model's tokenizer, or an estimate, with the reason said once."""
+def _counting(model: str | None) -> Iterator[_Counting]:
+    """Give what counts tokens: a model's tokenizer, or the estimate, having said why."""
     from engine.policies.tokens import estimate_tokens
 
     if model is None:
-        yield estimate_tokens
+        yield _Counting(estimate_tokens, "estimated")
         return
     from engine.models.counting import TokenCounter
 
-    said: set[str] = set()
     with asyncio.Runner() as runner:
-        counter = TokenCounter()
+        counter = TokenCounter(idle_s=3600)
 
-        def count(text: str) -> int:
+        def count(text: str) -> TokenCount:
             (found,) = runner.run(counter.count(model, [text]))
-            if found.why and found.why not in said:
-                said.add(found.why)
-                say(f"The tokens are estimated: {found.why}. {found.hint}".rstrip())
-            return found.tokens
+            return found
 
         try:
-            yield count
+            first = count("policy")
+            if first.estimated:
+                say(f"The tokens are estimated: {first.why}. {first.hint}".rstrip())
+            yield _Counting(lambda text: count(text).tokens, first.source)
         finally:
             runner.run(counter.aclose())
 
@@ -209,7 +216,9 @@ def _shown(path: Path) -> str:
 
 def _say(linted: _Linted) -> None:
     for file, done in linted.mended.items():
-        say(f"{_shown(file)} was mended: {'; '.join(dict.fromkeys(done))}.")
+        times = {says: done.count(says) for says in done}
+        did = (f"{says} ({count} times)" if count > 1 else says for says, count in times.items())
+        say(f"{_shown(file)} was mended: {' '.join(did)}")
     errors, warnings = linted.count("error"), linted.count("warning")
     looked = f"{len(linted.files):,} {'file' if len(linted.files) == 1 else 'files'}"
     if not linted.findings:

@@ -13,18 +13,16 @@ from pathlib import Path
 
 from engine.policies.case_file import case_lines
 from engine.policies.files import read_file
-from engine.policies.lint import Fix, Severity, apply_fix, lint
+from engine.policies.findings import Fix, Severity
+from engine.policies.lint import lint
 from engine.policies.load import CASES_NAME, TEXT_NAME, PolicyCase, PolicyError, policy_names
+from engine.policies.sections import read_outline
 from engine.policies.signals import FILE_NAME as SIGNALS_NAME
 from engine.policies.signals import SHARED_NAME, load_signals
 from engine.policies.tokens import TOKEN_BAND, estimate_tokens
 
-MOST_FIXES = 500
-"""Fixes are applied one after the other, so many at most: each must leave fewer findings, but who knows."""
-
 _LABELS = re.compile(r"[VS]\d{1,3}(?:(?: ?, ?| and | or |/)[VS]\d{1,3}){0,20}(?=:)")
 _LABEL = re.compile(r"[VS]\d{1,3}")
-_RULE = re.compile(r"^[ \t]{0,8}[-*] {0,4}([VS]\d{1,3}):", re.MULTILINE)
 _TOML_LINE = re.compile(r"at line (\d+)")
 _TABLE = re.compile(r", (obvious|indicator|intent|context|exception|example) (\d+)")
 
@@ -42,17 +40,21 @@ class FileFinding:
 
 
 def lint_file(
-    path: Path, *, band: tuple[int, int] = TOKEN_BAND, count: Callable[[str], int] = estimate_tokens
+    path: Path,
+    *,
+    band: tuple[int, int] = TOKEN_BAND,
+    count: Callable[[str], int] = estimate_tokens,
+    counted: str = "estimated",
 ) -> tuple[FileFinding, ...]:
     """Return the findings in a file of a policy, or in ``shared.toml``, in the order of its lines.
 
-    ``band`` is the fewest and the most tokens of a text, and ``count`` says how many it has.
+    ``band``, ``count`` and ``counted`` are those of `engine.policies.lint.lint`.
 
     Raises:
         PolicyError: if the file is none that belongs to a policy.
     """
     kinds: dict[str, Callable[[Path], Iterator[FileFinding]]] = {
-        TEXT_NAME: partial(_text_findings, band=band, count=count),
+        TEXT_NAME: partial(_text_findings, band=band, count=count, counted=counted),
         SIGNALS_NAME: _signals_findings,
         SHARED_NAME: _shared_findings,
         CASES_NAME: _case_findings,
@@ -66,23 +68,10 @@ def lint_file(
     return tuple(sorted(found, key=lambda finding: finding.line))
 
 
-def fixed(
-    text: str, *, band: tuple[int, int] = TOKEN_BAND, count: Callable[[str], int] = estimate_tokens
-) -> tuple[str, tuple[str, ...]]:
-    """Return a policy's text with all that is sure mended, and what each fix did."""
-    done: list[str] = []
-    while len(done) < MOST_FIXES:
-        fix = next((finding.fix for finding in lint(text, band=band, count=count) if finding.fix), None)
-        mended = text if fix is None else apply_fix(text, fix)
-        if fix is None or mended == text:
-            break
-        text = mended
-        done.append(fix.says)
-    return text, tuple(done)
-
-
-def _text_findings(path: Path, band: tuple[int, int], count: Callable[[str], int]) -> Iterator[FileFinding]:
-    for found in lint(_there(path), band=band, count=count):
+def _text_findings(
+    path: Path, band: tuple[int, int], count: Callable[[str], int], counted: str
+) -> Iterator[FileFinding]:
+    for found in lint(_there(path), band=band, count=count, counted=counted):
         yield FileFinding(path, found.line, found.code, found.severity, found.message, found.fix)
 
 
@@ -156,7 +145,9 @@ def _rules_of(path: Path) -> frozenset[str] | None:
         content = read_file(path)
     except PolicyError:
         return None
-    return frozenset(_RULE.findall(content.text)) if content.is_there else None
+    return (
+        frozenset(rule.label.name for rule in read_outline(content.text).rules) if content.is_there else None
+    )
 
 
 def _there(path: Path) -> str:
