@@ -12,6 +12,7 @@ from app.cli.exits import Exit, say, usage_error
 from app.cli.options import DbOption, JsonOption, PoliciesOption
 from app.cli.policy_access import (
     NameArgument,
+    SetOption,
     SignalsOption,
     bytes_there,
     file_of,
@@ -45,15 +46,18 @@ def list_policies(
         str | None,
         typer.Option("--model", metavar="SPEC", help="Count tokens by this model's tokenizer."),
     ] = None,
+    policy_set: SetOption = None,
     db: DbOption = None,
     policies: PoliciesOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """List the policies: how long their texts are, and what cases, signals and versions they have."""
     from app.cli.policy_facts import facts_json, facts_lines, facts_of
+    from engine.policies.sets import find_set
     from engine.workspace import find_workspace
 
-    facts = facts_of(find_workspace(db, policies), model)
+    workspace = find_workspace(db, policies)
+    facts = facts_of(workspace, find_set(workspace.policies, policy_set), model)
     if as_json:
         print(json.dumps(facts_json(facts)))
     else:

@@ -28,6 +28,15 @@ SignalsOption = Annotated[
     bool, typer.Option("--signals", help="Its signals.toml, in place of its policy.md.")
 ]
 
+SetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--set",
+        metavar="SET",
+        help="The texts of this set of policies, by name or folder. Default: standard.",
+    ),
+]
+
 KEY_SHOWN = 12
 """How much of a hash is shown: enough to be told apart, and to ask for it by."""
 

@@ -6,19 +6,23 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.policy_access import versions_if_any
 from app.cli.tables import Column, room, table
 from engine.models.counting import TokenCount, TokenCounter
 from engine.policies.files import read_file
-from engine.policies.load import TEXT_NAME, PolicyError, load_cases, policy_names
+from engine.policies.lint import Severity
+from engine.policies.lint_files import lint_file
+from engine.policies.load import CASES_NAME, TEXT_NAME, PolicyError, load_cases, policy_names
 from engine.policies.signals import FILE_NAME as SIGNALS_NAME
 from engine.policies.signals import load_signals
-from engine.policies.tokens import TOKEN_BAND
+from engine.policies.tokens import TOKEN_BAND, estimate_tokens
 from engine.workshop.versions import files_of
 
 if TYPE_CHECKING:
+    from engine.policies.sets import PolicySet
     from engine.workspace import Workspace
 
 _NONE = "–"
@@ -29,7 +33,8 @@ class Facts:
     """What there is of a policy; None for what is not there, not known, or cannot be read.
 
     ``cases`` counts those that violate it and those that do not, ``versions`` those of its text and of its
-    signals. ``faults`` say which of its files cannot be used, and why.
+    signals, ``findings`` the linter's errors and warnings. ``faults`` say which of its
+    files cannot be used, and why.
     """
 
     name: str
@@ -37,8 +42,17 @@ class Facts:
     cases: tuple[int, int] | None
     signals: int | None
     versions: tuple[int, int] | None
+    findings: tuple[int, int]
     faults: tuple[str, ...]
     band: tuple[int, int] = TOKEN_BAND
+
+    @property
+    def findings_words(self) -> str:
+        """What the linter found, in words."""
+        errors, warnings = self.findings
+        if errors:
+            return f"✖ {errors:,} {'error' if errors == 1 else 'errors'}"
+        return f"! {warnings:,} {'warning' if warnings == 1 else 'warnings'}" if warnings else "✔ none"
 
     @property
     def band_words(self) -> str:
@@ -50,47 +64,75 @@ class Facts:
         return "! too short" if count < fewest else "! too long" if count > most else "✔ in band"
 
 
-def facts_of(workspace: Workspace, model: str | None) -> list[Facts]:
-    """Return what there is of every policy, by name. ``model`` counts tokens, if one is named.
+def facts_of(workspace: Workspace, chosen: PolicySet, model: str | None) -> list[Facts]:
+    """Return what there is of every policy of a set, by name. ``model`` counts tokens, if one is named.
 
     Raises:
         PolicyError: if the folder holds no policies.
     """
-    folder = workspace.policies
-    names = policy_names(folder)
+    names = policy_names(chosen.folder)
     faults: dict[str, list[str]] = {name: [] for name in names}
-    texts: dict[str, str] = {}
-    cases: dict[str, tuple[int, int]] = {}
-    signals: dict[str, int] = {}
-    for name in names:
-        try:
-            texts[name] = read_file(folder / name / TEXT_NAME).text
-        except PolicyError as error:
-            faults[name].append(str(error))
-        try:
-            found = load_cases(folder, name)
-            violations = sum(case.violation for case in found)
-            cases[name] = (violations, len(found) - violations)
-        except PolicyError as error:
-            faults[name].append(str(error))
-        if (folder / name / SIGNALS_NAME).exists():
-            try:
-                signals[name] = len(load_signals(folder, [name])[1][0].signals)
-            except PolicyError as error:
-                faults[name].append(str(error))
-    tokens = dict(zip(texts, asyncio.run(_count(model, list(texts.values()))), strict=True))
-    versions = _versions(workspace, names)
+    texts = {name: _text(chosen.folder / name, faults[name]) for name in names}
+    read = {name: text for name, text in texts.items() if text is not None}
+    tokens = dict(zip(read, asyncio.run(_count(model, list(read.values()))), strict=True))
+    is_standard = chosen.folder == workspace.policies
+    versions = _versions(workspace, names) if is_standard else {}
     return [
         Facts(
             name,
             tokens.get(name),
-            cases.get(name),
-            signals.get(name),
+            _cases(workspace.policies, name, faults[name]),
+            _signals(workspace.policies, name, faults[name]),
             versions.get(name),
+            _findings(chosen, name, tokens.get(name), with_all=is_standard),
             tuple(faults[name]),
+            chosen.tokens,
         )
         for name in names
     ]
+
+
+def _text(folder: Path, faults: list[str]) -> str | None:
+    try:
+        return read_file(folder / TEXT_NAME).text
+    except PolicyError as error:
+        faults.append(str(error))
+        return None
+
+
+def _cases(folder: Path, name: str, faults: list[str]) -> tuple[int, int] | None:
+    try:
+        found = load_cases(folder, name)
+    except PolicyError as error:
+        faults.append(str(error))
+        return None
+    violations = sum(case.violation for case in found)
+    return violations, len(found) - violations
+
+
+def _signals(folder: Path, name: str, faults: list[str]) -> int | None:
+    if not (folder / name / SIGNALS_NAME).exists():
+        return None
+    try:
+        return len(load_signals(folder, [name])[1][0].signals)
+    except PolicyError as error:
+        faults.append(str(error))
+        return None
+
+
+def _findings(chosen: PolicySet, name: str, tokens: TokenCount | None, *, with_all: bool) -> tuple[int, int]:
+    """Return how many errors and warnings the linter has; ``tokens`` are those of the text."""
+    folder = chosen.folder / name
+    own = [folder / TEXT_NAME]
+    if with_all:
+        own += [path for path in (folder / SIGNALS_NAME, folder / CASES_NAME) if path.exists()]
+
+    def count(text: str) -> int:
+        return estimate_tokens(text) if tokens is None else tokens.tokens
+
+    found = [finding for path in own for finding in lint_file(path, band=chosen.tokens, count=count)]
+    errors = sum(finding.severity is Severity.ERROR for finding in found)
+    return errors, len(found) - errors
 
 
 def facts_lines(facts: Sequence[Facts]) -> list[str]:
@@ -103,6 +145,7 @@ def facts_lines(facts: Sequence[Facts]) -> list[str]:
         Column("safe", right=True),
         Column("signals", right=True, drop=1),
         Column("versions", right=True, drop=2),
+        Column("findings"),
     ]
     rows = [
         [
@@ -112,6 +155,7 @@ def facts_lines(facts: Sequence[Facts]) -> list[str]:
             *_cases_words(fact.cases),
             _NONE if fact.signals is None else f"{fact.signals:,}",
             _NONE if fact.versions is None else " + ".join(f"{count:,}" for count in fact.versions),
+            fact.findings_words,
         ]
         for fact in facts
     ]
@@ -124,6 +168,7 @@ def facts_lines(facts: Sequence[Facts]) -> list[str]:
             "",
             *_cases_words((total["cases"]["violation"], total["cases"]["safe"])),
             f"{total['signals']:,}",
+            "",
             "",
         ]
     )
@@ -149,6 +194,7 @@ def _fact_json(fact: Facts) -> dict[str, Any]:
         "versions": None
         if fact.versions is None
         else dict(zip((TEXT_NAME, SIGNALS_NAME), fact.versions, strict=True)),
+        "findings": dict(zip(("errors", "warnings"), fact.findings, strict=True)),
         "faults": list(fact.faults),
     }
 

@@ -15,6 +15,7 @@ import typer
 
 from app.cli.exits import Exit, say, usage_error
 from app.cli.options import DbOption, JsonOption, PoliciesOption
+from app.cli.policy_access import SetOption
 from app.safe_text import one_line
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def lint_policies(
         str | None,
         typer.Option("--model", metavar="SPEC", help="Count tokens by this model's tokenizer."),
     ] = None,
+    policy_set: SetOption = None,
     db: DbOption = None,
     policies: PoliciesOption = None,
     as_json: JsonOption = False,
@@ -68,13 +70,14 @@ def lint_policies(
 
     Exit code 0: nothing is wrong; 1: there are findings; 2: wrong usage.
     """
+    from engine.policies.sets import find_set
     from engine.workspace import find_workspace
 
     workspace = find_workspace(db, policies)
-    files = _files(workspace.policies, what or [])
+    files = _files(find_set(workspace.policies, policy_set).folder, what or [])
     mended = _mend(workspace, files) if fix else {}
     with _counting(model) as counting:
-        linted = _Linted(tuple(files), _look(files, counting), mended)
+        linted = _Linted(tuple(files), _look(workspace.policies, files, counting), mended)
     if as_json:
         print(json.dumps(_json(linted)))
     else:
@@ -85,11 +88,24 @@ def lint_policies(
     return Exit.FAILED if is_wrong else Exit.DONE
 
 
-def _look(files: Sequence[Path], counting: _Counting) -> tuple[FileFinding, ...]:
+def _look(folder: Path, files: Sequence[Path], counting: _Counting) -> tuple[FileFinding, ...]:
     from engine.policies.lint_files import lint_file
 
     count, how = counting
-    return tuple(finding for file in files for finding in lint_file(file, count=count, counted=how))
+    found: list[FileFinding] = []
+    for file in files:
+        found += lint_file(file, band=_band_of(folder, file), count=count, counted=how)
+    return tuple(found)
+
+
+def _band_of(folder: Path, file: Path) -> tuple[int, int]:
+    """Return the fewest and the most tokens that the set of policies asks for which a text is in."""
+    from engine.policies.load import TEXT_NAME
+    from engine.policies.sets import find_set
+    from engine.policies.tokens import TOKEN_BAND
+
+    home = str(file.absolute().parent.parent)
+    return find_set(folder, home).tokens if file.name == TEXT_NAME else TOKEN_BAND
 
 
 def _files(folder: Path, what: Sequence[str]) -> list[Path]:
@@ -131,6 +147,7 @@ def _mend(workspace: Workspace, files: Sequence[Path]) -> dict[Path, tuple[str, 
     """Mend the texts among the files; return what was done to those that were changed."""
     from engine.policies.files import read_file, save_file
     from engine.policies.lint import fixed
+    from engine.policies.lint_files import sections_for
     from engine.policies.load import TEXT_NAME, PolicyError
 
     changed: dict[Path, tuple[str, str, str | None, tuple[str, ...]]] = {}
@@ -140,7 +157,7 @@ def _mend(workspace: Workspace, files: Sequence[Path]) -> dict[Path, tuple[str, 
                 content = read_file(file)
             except PolicyError:
                 continue  # it is a finding
-            text, mended = fixed(content.text)
+            text, mended = fixed(content.text, sections=sections_for(file, content.text))
             done = tuple(finding.fix.says for finding in mended if finding.fix is not None)
             if done and content.is_there:
                 changed[file] = (content.text, text, content.sha256, done)

@@ -13,7 +13,14 @@ import typer
 
 from app.cli.exits import CommandError, Exit, say, usage_error
 from app.cli.options import DbOption, JsonOption, PoliciesOption
-from app.cli.policy_access import NamesArgument, content_of, kept_text, known_versions, version_before
+from app.cli.policy_access import (
+    NamesArgument,
+    SetOption,
+    content_of,
+    kept_text,
+    known_versions,
+    version_before,
+)
 from app.cli.policy_judges import (
     GuardOption,
     LevelOption,
@@ -26,6 +33,7 @@ from app.cli.policy_judges import (
     unreachable_is_told,
 )
 from engine.guards.build import GuardKind, Level, PromptStyle, Speed
+from engine.policies.load import TEXT_NAME, read_content, select_names
 
 if TYPE_CHECKING:
     from app.cli.policy_trials import Teller, Tested
@@ -57,6 +65,7 @@ def run_cases(
             "the newest version that is not what the file holds.",
         ),
     ] = None,
+    policy_set: SetOption = None,
     stop_at_first: Annotated[
         bool, typer.Option("--stop-at-first", "-x", help="End with the first case that fails.")
     ] = False,
@@ -91,7 +100,7 @@ def run_cases(
     cannot be reached.
     """
     from app.cli.policy_trials import JsonTeller, LineTeller
-    from engine.policies.load import select_names
+    from engine.policies.sets import find_set
     from engine.workshop.judges import Judge
     from engine.workspace import find_workspace
 
@@ -99,8 +108,13 @@ def run_cases(
     judge = Judge(guard, model, level, speed, prompt_style, thresholds)
     if against is not None and judge.reads is None:
         raise usage_error(f"--against compares texts of policies, and the {guard} reads none.")
-    chosen = select_names(workspace.policies, names or None)
-    plan = _Plan(workspace, judge, against, stop_at_first, afresh, words, language)
+    if policy_set is not None and judge.reads != TEXT_NAME:
+        raise usage_error(f"--set is of texts that the gauntlet reads, and not the {guard}.")
+    if policy_set is not None and against is not None:
+        raise usage_error("--against compares with versions, and the texts of sets have none.")
+    texts = find_set(workspace.policies, policy_set).folder
+    chosen = select_names(texts, names or None)
+    plan = _Plan(workspace, texts, judge, against, stop_at_first, afresh, words, language)
     teller = (JsonTeller if as_json else LineTeller)(texts=show_text)
     with ExitStack() as stack:
         history = stack.enter_context(
@@ -112,9 +126,10 @@ def run_cases(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be tested, and how."""
+    """What is to be tested, and how. ``folder`` holds the texts: the policies', or those of a set."""
 
     workspace: Workspace
+    folder: Path
     judge: Judge
     against: str | None
     stop_at_first: bool
@@ -136,6 +151,17 @@ class _Plan:
             for number, case in enumerate(load_cases(self.workspace.policies, name), 1)
             if matches(case, self.words or "", self.language)
         }
+
+    def texts(self, name: str) -> dict[str, str]:
+        """Return the text of a set in place of the policy's own; nothing where that counts.
+
+        Raises:
+            PolicyError: if it cannot be read.
+        """
+        if self.folder == self.workspace.policies:
+            return {}
+        text = read_content(self.folder / name / TEXT_NAME).decode("utf-8")
+        return {f"{name}/{TEXT_NAME}": text}
 
     def limits(self) -> tuple[KnownLimit, ...]:
         """Return the known limits, which are the reasoner's."""
@@ -185,7 +211,9 @@ class _Session:
         from app.cli.policy_watch import changes
 
         async with open_workshop(self.plan.workspace, self.history) as workshop:
-            async for changed in changes(self.plan.workspace.policies, names, self.plan.judge):
+            async for changed in changes(
+                self.plan.workspace.policies, self.plan.folder, names, self.plan.judge
+            ):
                 try:
                     await self._round(workshop, changed)
                 except CommandError as error:
@@ -239,7 +267,7 @@ class _Session:
             before = await self._findings(workshop, name, cases.values(), older[1])
         now.append(tested)
         numbers = {id(case): number for number, case in cases.items()}
-        judging = workshop.run(plan.judge, name, list(cases.values()), {}, afresh=plan.afresh)
+        judging = workshop.run(plan.judge, name, list(cases.values()), plan.texts(name), afresh=plan.afresh)
         async with aclosing(judging) as outcomes:
             async for outcome in outcomes:
                 case = outcome.case

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -238,24 +239,32 @@ def _patch(difference: Diff, file: str, old: str, new: str) -> Iterator[str]:
 
 
 def _beside(difference: Diff, old: str, new: str) -> Iterator[str]:
+    """Yield both texts beside each other; a long line goes on below itself."""
     from rich.cells import set_cell_size
 
     from app.diffing import Fold, folded
 
     half = (max(room() or _WIDTH, _NARROWEST) - 3) // 2
     number = len(str(max(len(difference.old), len(difference.new), 1)))
-
-    def cell(side: Side | None) -> str:
-        told = "" if side is None else f"{side.number:>{number}} {one_line(side.text, 2 * half)}"
-        return set_cell_size(told, half)
-
     yield f"{set_cell_size(old, half)}   {new}".rstrip()
     for row in folded(difference.rows):
         if isinstance(row, Fold):
             yield str(row)
-        else:
-            sign = " " if row.same else "<" if row.new is None else ">" if row.old is None else "|"
-            yield f"{cell(row.old)} {sign} {cell(row.new)}".rstrip()
+            continue
+        sign = " " if row.same else "<" if row.new is None else ">" if row.old is None else "|"
+        pieces = zip_longest(_pieces(row.old, number, half), _pieces(row.new, number, half), fillvalue="")
+        for left, right in pieces:
+            yield f"{set_cell_size(left, half)} {sign} {right}".rstrip()
+
+
+def _pieces(side: Side | None, number: int, width: int) -> list[str]:
+    """Return a line as it fits into ``width`` cells, its number before the first piece."""
+    from rich.cells import chop_cells
+
+    if side is None:
+        return []
+    pieces = chop_cells(one_line(side.text, _LONG), width - number - 1) or [""]
+    return [f"{'' if place else side.number:>{number}} {piece}" for place, piece in enumerate(pieces)]
 
 
 def _version_json(version: PolicyFileVersion, tokens: int | None, uses: Uses | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.exits import say
 from engine.guards.build import GuardKind
-from engine.policies.load import CASES_NAME
+from engine.policies.load import CASES_NAME, TEXT_NAME
 from engine.policies.signals import SHARED_NAME
 from engine.workshop.known_limits import FILE_NAME as LIMITS_NAME
 
@@ -21,9 +21,14 @@ _EVERY_S = 0.3
 _Stamp = tuple[int, int, int] | None
 
 
-async def changes(folder: Path, names: Sequence[str], judge: Judge) -> AsyncIterator[Sequence[str]]:
-    """Yield all names, then those of which a file has changed that the judge goes by, again and again."""
-    files = {name: _files(folder, name, judge) for name in names}
+async def changes(
+    folder: Path, texts: Path, names: Sequence[str], judge: Judge
+) -> AsyncIterator[Sequence[str]]:
+    """Yield all names, then those of which a file has changed that the judge goes by, again and again.
+
+    ``texts`` is the folder of the texts: ``folder``, or that of a set.
+    """
+    files = {name: _files(folder, texts, name, judge) for name in names}
     seen = {name: _stamps(files[name]) for name in names}
     yield names
     while True:
@@ -36,10 +41,10 @@ async def changes(folder: Path, names: Sequence[str], judge: Judge) -> AsyncIter
             yield changed
 
 
-def _files(folder: Path, name: str, judge: Judge) -> list[Path]:
+def _files(folder: Path, texts: Path, name: str, judge: Judge) -> list[Path]:
     files = [folder / name / CASES_NAME]
     if judge.reads is not None:
-        files.append(folder / name / judge.reads)
+        files.append((texts if judge.reads == TEXT_NAME else folder) / name / judge.reads)
     if judge.kind is GuardKind.REASONER:
         files += [folder / SHARED_NAME, folder / LIMITS_NAME]
     return files

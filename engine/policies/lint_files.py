@@ -6,21 +6,21 @@ docs/policies.md has a table of the codes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from engine.policies.case_file import case_lines
 from engine.policies.files import read_file
-from engine.policies.findings import Fix, Severity
-from engine.policies.lint import lint
+from engine.policies.lint import Fix, Severity, lint
 from engine.policies.load import CASES_NAME, TEXT_NAME, PolicyCase, PolicyError, policy_names
-from engine.policies.sections import read_outline
+from engine.policies.sections import SECTIONS, read_outline
 from engine.policies.signals import FILE_NAME as SIGNALS_NAME
 from engine.policies.signals import SHARED_NAME, load_signals
 from engine.policies.tokens import TOKEN_BAND, estimate_tokens
 
+_SET_FACTS = "set.toml"
 _LABELS = re.compile(r"[VS]\d{1,3}(?:(?: ?, ?| and | or |/)[VS]\d{1,3}){0,20}(?=:)")
 _LABEL = re.compile(r"[VS]\d{1,3}")
 _TOML_LINE = re.compile(r"at line (\d+)")
@@ -48,7 +48,8 @@ def lint_file(
 ) -> tuple[FileFinding, ...]:
     """Return the findings in a file of a policy, or in ``shared.toml``, in the order of its lines.
 
-    ``band``, ``count`` and ``counted`` are those of `engine.policies.lint.lint`.
+    ``band``, ``count`` and ``counted`` are those of `engine.policies.lint.lint`; its sections are those
+    that `sections_for` says.
 
     Raises:
         PolicyError: if the file is none that belongs to a policy.
@@ -68,10 +69,21 @@ def lint_file(
     return tuple(sorted(found, key=lambda finding: finding.line))
 
 
+def sections_for(path: Path, text: str) -> Sequence[str]:
+    """Return the sections that a policy's text must have.
+
+    One of a set that has a ``set.toml`` may do without headings; with any it must have them all.
+    """
+    in_set = (path.parent.parent / _SET_FACTS).is_file()
+    return () if in_set and not read_outline(text).sections else SECTIONS
+
+
 def _text_findings(
     path: Path, band: tuple[int, int], count: Callable[[str], int], counted: str
 ) -> Iterator[FileFinding]:
-    for found in lint(_there(path), band=band, count=count, counted=counted):
+    text = _there(path)
+    sections = sections_for(path, text)
+    for found in lint(text, band=band, sections=sections, count=count, counted=counted):
         yield FileFinding(path, found.line, found.code, found.severity, found.message, found.fix)
 
 

@@ -38,6 +38,7 @@ def test_the_shipped_policies_are_listed_with_what_they_have(tmp_path: Path) -> 
         violations = sum(json.loads(line)["expected"] == "violation" for line in lines)
         assert row["cases"] == {"violation": violations, "safe": len(lines) - violations}
         assert row["in_band"] is True
+        assert row["findings"] == {"errors": 0, "warnings": 0}
         assert row["estimated"] is True
         assert row["versions"] == {"policy.md": 1, "signals.toml": 1}
         assert row["signals"] > 5
@@ -64,6 +65,24 @@ def test_a_list_tells_what_cannot_be_read_and_shows_the_rest(tmp_path: Path, gla
     assert "Versions are not known" in said
     for name in ("policy.md is not UTF-8", "cases.jsonl cannot be read", "signals.toml cannot be read"):
         assert f"broken/{name}" in said
+
+
+def test_a_set_of_texts_is_listed_by_its_own_band(tmp_path: Path, glass: Path) -> None:
+    short = tmp_path / "policies" / "sets" / "short"
+    (short / "glass").mkdir(parents=True)
+    (short / "glass" / "policy.md").write_text(
+        "# Glass policy\n\nAnswer with exactly one word: VIOLATION or SAFE.\n"
+    )
+    (short / "set.toml").write_text('says = "in short"\ntokens = [5, 30]\n')
+    (row,) = json.loads(policies(tmp_path, "list", "--set", "short", "--json").stdout)["policies"]
+    assert (row["band"], row["in_band"], row["versions"]) == ([5, 30], True, None)
+    assert row["cases"] == {"violation": 2, "safe": 1}
+    by_path = policies(tmp_path, "lint", "policies/sets/short/glass/policy.md").stdout.decode()
+    assert "missing-section" not in by_path
+    assert "too-short" not in by_path
+    unknown = policies(tmp_path, "list", "--set", "long")
+    assert unknown.returncode == 2
+    assert b"has: standard, short" in unknown.stderr
 
 
 def test_a_text_is_shown_byte_for_byte(tmp_path: Path, glass: Path) -> None:
@@ -173,5 +192,5 @@ def test_nothing_acts_on_a_terminal(tmp_path: Path, glass: Path) -> None:
     for arguments in (["show", "glass", "--version", "v1"], ["diff", "glass"], ["diff", "glass", "-y"]):
         with Terminal([*command, *arguments], cwd=tmp_path, columns=160, env=env) as terminal:
             assert terminal.wait_exit(20) == 0
-            assert "␛]52;c;aGk=␇ clean ⇆ the glass? [/]" in terminal.raw.decode()
+            assert "␛]52;c;aGk=␇ clean ⇆ the gl" in terminal.raw.decode()
             assert b"\x1b" not in terminal.raw

@@ -157,6 +157,19 @@ def test_a_model_is_not_asked_twice(tmp_path: Path, glass: Path) -> None:
     assert b"is kept" in gone.stderr
 
 
+def test_a_set_is_tested_by_its_own_texts(tmp_path: Path, glass: Path) -> None:
+    other = tmp_path / "policies" / "sets" / "other" / "glass"
+    other.mkdir(parents=True)
+    (other / "policy.md").write_text("Forbidden: clean\n")
+    with WordServer() as server:
+        run = policies(tmp_path, "test", *gauntlet(server), "--set", "other", "--json")
+        assert run.returncode == 1
+        assert {system.splitlines()[0] for system, _ in server.asked} == {"Forbidden: clean"}
+        assert rows(run.stdout)[-1]["failed"] == 3
+    for wrong in (["--set", "other"], [*gauntlet(server), "--set", "other", "--against", "v1"]):
+        assert policies(tmp_path, "test", *wrong).returncode == 2
+
+
 def test_without_a_database_a_model_judges_all_the_same(tmp_path: Path, glass: Path) -> None:
     (tmp_path / "nowhere").write_text("a file, where a folder is needed")
     with WordServer() as server:

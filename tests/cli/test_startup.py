@@ -48,7 +48,19 @@ def test_without_a_terminal_the_workbench_refuses(tmp_path: Path, arguments: lis
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["classify"], ["models"], ["models", "pull"], ["doctor"], ["init"], ["score"]]
+    "command",
+    [
+        [],
+        ["classify"],
+        ["models"],
+        ["models", "pull"],
+        ["doctor"],
+        ["init"],
+        ["policies"],
+        ["policies", "test"],
+        ["policies", "cases", "import"],
+        ["score"],
+    ],
 )
 def test_every_command_has_help(tmp_path: Path, command: list[str]) -> None:
     run = wizard(*command, "--help", cwd=tmp_path)
