@@ -330,7 +330,7 @@ class PoliciesScreen(PolicyTexts):
         match name:
             case "save_text" if buffer is not None and buffer.fault:
                 return buffer.fault
-            case "save_text" if buffer is not None and not buffer.dirty:
+            case "save_text" if buffer not in self.unsaved:
                 return "There is nothing to save."
             case "edit_outside" if buffer is not None and buffer.fault:
                 return buffer.fault

@@ -69,6 +69,7 @@ class PolicyFiles(LiveScreen):
         """Leave drafts of what was neither saved nor given up, so that it is offered again."""
         if self._drafts is None:
             return
+        self.sync()
         if self.buffers.dirty and not self._discarded:
             for buffer in self.buffers.dirty:
                 try:
@@ -81,7 +82,14 @@ class PolicyFiles(LiveScreen):
     @property
     def unsaved(self) -> Sequence[Buffer]:
         """What would be lost."""
+        self.sync()
         return self.buffers.dirty
+
+    def sync(self) -> None:
+        """Have the buffers hold what their editors do: of the last keys they may not have heard yet."""
+        for buffer in self.buffers:
+            if not buffer.fault:
+                buffer.text = self.value_of(buffer)
 
     def discard_all(self) -> None:
         """Give up all that is not saved: one leaves, and was asked."""

@@ -57,6 +57,8 @@ class PolicyTexts(PolicyCases):
         self._counts: Mapping[str, TokenCount] = {}
         self._counter: TokenCounter | None = None
         self._inspecting: Timer | None = None
+        self._seen_texts: dict[str, str] = {}
+        self._seen_dirty: set[str] = set()
         self._begun = False
 
     def show_keys(self) -> None:
@@ -190,14 +192,16 @@ class PolicyTexts(PolicyCases):
         buffer = None if file is None else self.buffers.get(file)
         if buffer is None or buffer.fault:
             return
-        text = self._editors[buffer.file].value
-        if text == buffer.text:
+        buffer.text = self._editors[buffer.file].value
+        if self._seen_texts.get(buffer.file) == buffer.text:
             return
-        was_dirty, buffer.text = buffer.dirty, text
+        self._seen_texts[buffer.file] = buffer.text
         self.typed(buffer)
         self._inspect_soon()
         self.run_soon()
-        if was_dirty != buffer.dirty:
+        dirty = {each.file for each in self.buffers.dirty}
+        if dirty != self._seen_dirty:
+            self._seen_dirty = dirty
             self._show_tree()
             self._show_measure()
             self.show_keys()

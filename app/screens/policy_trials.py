@@ -213,6 +213,7 @@ class PolicyTrials(PolicyFiles):
         if not self.cases or self.choice.missing:
             self.show_trial()
             return
+        self.sync()
         typed = self.buffers.texts()
         self._trying = trying = Trying(
             self.judge,

@@ -41,8 +41,8 @@ CASES = [
 
 
 KEYS = """
-    f3 f2 f4 f4 f6 f6 f6 f7 escape ctrl+d escape ctrl+l ctrl+g f5 ctrl+g f5 ctrl+g alt+l alt+w ctrl+down ctrl+up
-    ctrl+f escape alt+r escape slash escape ctrl+r escape c d w escape escape escape
+    f3 f2 f4 f4 f6 f6 f6 f7 escape ctrl+d escape ctrl+l ctrl+g f5 ctrl+g f5 ctrl+g alt+l alt+w ctrl+down
+    ctrl+up ctrl+f escape alt+r escape slash escape ctrl+r escape c d w escape escape escape
 """
 
 
