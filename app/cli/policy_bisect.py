@@ -70,8 +70,9 @@ def bisect_policy(
 ) -> int:
     """Find the version of a policy from which on a case is judged otherwise, by judging few of them.
 
-    The reasoner's versions are those of signals.toml, the gauntlet's those of policy.md. Exit code 1: the
-    case does not flip between the oldest and the newest version.
+    A version that nothing can be judged by counts as an outcome of its own. The reasoner's versions are those
+    of signals.toml, the gauntlet's those of policy.md. Exit code 1: the case does not flip between the oldest
+    and the newest version.
     """
     from engine.workshop.judges import Judge
     from engine.workspace import find_workspace
@@ -103,13 +104,18 @@ async def _bisect(
     *,
     as_json: bool,
 ) -> Bisection:
+    from engine.cases import Finding, Status
+    from engine.policies.load import PolicyError
     from engine.workshop.bisection import BisectionError, bisect
 
     async with open_workshop(workspace, history) as workshop:
 
         async def judged(version: PolicyFileVersion) -> Finding:
             text = await asyncio.to_thread(kept_text, history, version)
-            finding = await workshop.finding(judge, name, case, {version.file: text})
+            try:
+                finding = await workshop.finding(judge, name, case, {version.file: text})
+            except PolicyError as error:  # an outcome of its own: nothing can be judged by this version
+                finding = Finding(name, None, status=Status.ERROR, reasoning=str(error))
             if not as_json:
                 told = f"{version.label:<5} {version.sha256[:KEY_SHOWN]}  {found_words(finding):<15}"
                 print(visible(f"{told} {score_words(finding.score):>4}"), flush=True)

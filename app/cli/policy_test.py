@@ -256,6 +256,7 @@ class _Session:
         self, workshop: Workshop, name: str, limits: Sequence[KnownLimit], now: list[Tested]
     ) -> None:
         from app.cli.policy_trials import Result, Tested
+        from engine.policies.load import PolicyError
         from engine.workshop.known_limits import limit_of
 
         plan = self.plan
@@ -264,7 +265,10 @@ class _Session:
         before: Mapping[str, Finding] = {}
         tested = Tested(name, len(cases), older[0] if older else "")
         if older is not None:
-            before = await self._findings(workshop, name, cases.values(), older[1])
+            try:
+                before = await self._findings(workshop, name, cases.values(), older[1])
+            except PolicyError as error:
+                raise PolicyError(f"by {older[0]} nothing can be judged: {error}") from error
         now.append(tested)
         numbers = {id(case): number for number, case in cases.items()}
         judging = workshop.run(plan.judge, name, list(cases.values()), plan.texts(name), afresh=plan.afresh)
