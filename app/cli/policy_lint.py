@@ -147,7 +147,7 @@ def _mend(workspace: Workspace, files: Sequence[Path]) -> dict[Path, tuple[str, 
     """Mend the texts among the files; return what was done to those that were changed."""
     from engine.policies.files import read_file, save_file
     from engine.policies.lint import fixed
-    from engine.policies.lint_files import sections_for
+    from engine.policies.lint_files import sections_for, spared_for
     from engine.policies.load import TEXT_NAME, PolicyError
 
     changed: dict[Path, tuple[str, str, str | None, tuple[str, ...]]] = {}
@@ -157,7 +157,8 @@ def _mend(workspace: Workspace, files: Sequence[Path]) -> dict[Path, tuple[str, 
                 content = read_file(file)
             except PolicyError:
                 continue  # it is a finding
-            text, mended = fixed(content.text, sections=sections_for(file, content.text))
+            sections = sections_for(file, content.text)
+            text, mended = fixed(content.text, sections=sections, spared=spared_for(file))
             done = tuple(finding.fix.says for finding in mended if finding.fix is not None)
             if done and content.is_there:
                 changed[file] = (content.text, text, content.sha256, done)

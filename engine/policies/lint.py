@@ -6,7 +6,7 @@ the codes. Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import chain
 
 from engine.policies import lint_form, lint_rules
@@ -101,13 +101,16 @@ def fixed(
     *,
     band: tuple[int, int] = TOKEN_BAND,
     sections: Sequence[str] = SECTIONS,
+    spared: Container[str] = (),
 ) -> tuple[str, tuple[LintFinding, ...]]:
-    """Return ``text`` with every sure fix applied, one after the other, and the findings that were mended."""
+    """Return ``text`` with every sure fix applied, one after the other, and the findings that were mended.
+
+    Findings with a code among ``spared`` are left alone.
+    """
     mended: list[LintFinding] = []
     for _ in range(_MOST_FIXES):
-        found = next(
-            (each for each in lint(text, band=band, sections=sections) if each.fix is not None), None
-        )
+        mendable = (each for each in lint(text, band=band, sections=sections) if each.fix is not None)
+        found = next((each for each in mendable if each.code not in spared), None)
         if found is None or found.fix is None:
             break
         text = apply_fix(text, found.fix)

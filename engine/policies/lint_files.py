@@ -23,6 +23,7 @@ from engine.policies.tokens import TOKEN_BAND, estimate_tokens
 _SET_FACTS = "set.toml"
 _LABELS = re.compile(r"[VS]\d{1,3}(?:(?: ?, ?| and | or |/)[VS]\d{1,3}){0,20}(?=:)")
 _LABEL = re.compile(r"[VS]\d{1,3}")
+_RENUMBERING = "label-order"
 _TOML_LINE = re.compile(r"at line (\d+)")
 _TABLE = re.compile(r", (obvious|indicator|intent|context|exception|example) (\d+)")
 
@@ -78,13 +79,31 @@ def sections_for(path: Path, text: str) -> Sequence[str]:
     return () if in_set and not read_outline(text).sections else SECTIONS
 
 
+def spared_for(path: Path) -> frozenset[str]:
+    """Return the codes that must not be mended in a policy's text without somebody looking.
+
+    Labels are not counted anew where reasons of the policy's cases name them: they would name other rules.
+    The texts of a set share the cases of the policies, which lie elsewhere.
+    """
+    if (path.parent.parent / _SET_FACTS).is_file():
+        return frozenset({_RENUMBERING})
+    cases = path.parent / CASES_NAME
+    try:
+        lines = list(case_lines(cases, read_file(cases).text))
+    except PolicyError:
+        return frozenset({_RENUMBERING})
+    named = any(isinstance(case, PolicyCase) and _LABELS.match(case.reason) for _, case in lines)
+    return frozenset({_RENUMBERING}) if named else frozenset()
+
+
 def _text_findings(
     path: Path, band: tuple[int, int], count: Callable[[str], int], counted: str
 ) -> Iterator[FileFinding]:
     text = _there(path)
-    sections = sections_for(path, text)
+    sections, spared = sections_for(path, text), spared_for(path)
     for found in lint(text, band=band, sections=sections, count=count, counted=counted):
-        yield FileFinding(path, found.line, found.code, found.severity, found.message, found.fix)
+        fix = None if found.code in spared else found.fix
+        yield FileFinding(path, found.line, found.code, found.severity, found.message, fix)
 
 
 def _signals_findings(path: Path) -> Iterator[FileFinding]:

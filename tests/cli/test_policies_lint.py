@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,21 @@ def test_a_fix_is_saved_though_there_is_no_database(tmp_path: Path, violence: Pa
     assert run.returncode == 0, run.stdout
     assert text.read_bytes() == good
     assert b"was not recorded as a version" in run.stderr
+
+
+def test_labels_that_cases_name_are_not_counted_anew(tmp_path: Path, violence: Path) -> None:
+    text = violence / "policy.md"
+    gap = re.sub(r"\bV([3-9])\b", lambda label: f"V{int(label[1]) + 1}", text.read_text())
+    text.write_text(gap)
+    run = policies(tmp_path, "lint", "violence", "--fix", "--json")
+    assert run.returncode == 1
+    found = json.loads(run.stdout)["findings"]
+    assert [row["fix"] for row in found if row["code"] == "label-order"] == [None]
+    assert text.read_text() == gap
+    (violence / "cases.jsonl").unlink()
+    run = policies(tmp_path, "lint", "violence", "--fix", "--json")
+    assert (run.returncode, json.loads(run.stdout)["findings"]) == (0, [])
+    assert text.read_text() != gap
 
 
 def test_what_is_no_file_of_a_policy_is_usage(tmp_path: Path, violence: Path) -> None:
