@@ -44,12 +44,17 @@ KEY_SHOWN = 12
 def file_of(workspace: Workspace, name: str, *, signals: bool) -> str:
     """Return the path, in the folder of policies, of a policy's text or signals.
 
+    A policy whose text was deleted or moved away counts as long as its folder is there: the text can be
+    brought back.
+
     Raises:
         PolicyError: if there is no such policy.
     """
     from engine.policies.signals import FILE_NAME
 
-    select_names(workspace.policies, [name])
+    folder = workspace.policies
+    if name not in {path.name for path in folder.iterdir() if path.is_dir()}:
+        select_names(folder, [name])
     return f"{name}/{FILE_NAME if signals else TEXT_NAME}"
 
 

@@ -1,4 +1,4 @@
-"""``wizard101 policies bisect`` and ``test --against`` over versions that cannot be used."""
+"""Versions that cannot be used, and texts that are gone: bisecting, comparing and bringing back."""
 
 from __future__ import annotations
 
@@ -36,3 +36,18 @@ def test_who_compares_with_such_a_version_is_told_that_it_is_the_version(tmp_pat
     assert run.returncode == 2
     assert b"by v2 nothing can be judged: " in run.stderr
     assert run.stdout == b""
+
+
+def test_a_text_that_was_moved_away_comes_back(tmp_path: Path, glass: Path) -> None:
+    (tmp_path / "policies" / "wood").mkdir()
+    (tmp_path / "policies" / "wood" / "policy.md").write_text("wood")
+    before = (glass / "policy.md").read_text()
+    (glass / "policy.md").write_bytes(b"\xff")
+    refused = policies(tmp_path, "restore", "glass", "v1")
+    assert b"move it away, then restore" in refused.stderr
+    (glass / "policy.md").unlink()
+    run = policies(tmp_path, "restore", "glass", "v1")
+    assert run.returncode == 0, run.stderr
+    assert (glass / "policy.md").read_text() == before
+    for wrong in ("..", "glass/../wood", "stone"):
+        assert b"no policy is called" in policies(tmp_path, "restore", wrong, "v1").stderr
