@@ -36,7 +36,7 @@ class PolicyFiles(LiveScreen):
         self._undrafted: set[str] = set()
         self._drafted: set[str] = set()
         self._looking_at_files = False
-        self._file_trouble = ""
+        self._file_trouble = self._draft_trouble = ""
         self._discarded = False
 
     # --- what the pane makes of it -------------------------------------------------------------------
@@ -124,10 +124,9 @@ class PolicyFiles(LiveScreen):
             except OSError as error:
                 self._undrafted.add(file)
                 why = error.strerror or error
-                self.tell_of_files(f"What is typed cannot be kept as a draft: {why}. Save it.")
+                self._tell_of_drafts(f"What is typed cannot be kept as a draft: {why}. Save it.")
                 return
-        if self._file_trouble.startswith("What is typed"):
-            self.tell_of_files("")
+        self._tell_of_drafts("")
 
     async def _offer_drafts(self) -> None:
         drafts = self._drafts
@@ -311,7 +310,12 @@ class PolicyFiles(LiveScreen):
         self._file_trouble = text
         self.caught_up()
 
+    def _tell_of_drafts(self, text: str) -> None:
+        if text != self._draft_trouble:
+            self._draft_trouble = text
+            self.caught_up()
+
     def caught_up(self) -> None:
         super().caught_up()
-        if self._file_trouble:
-            self._tell(f"! {self._file_trouble}")
+        if told := self._file_trouble or self._draft_trouble:
+            self._tell(f"! {told}")

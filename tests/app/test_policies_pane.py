@@ -131,8 +131,8 @@ async def test_an_edit_of_the_rules_shows_its_flips_before_it_is_saved(
         await until(pilot, lambda: screen.panel.table.count == 2)
         await pilot.press("enter", "enter")
         await until(pilot, lambda: screen.panel.present == "case")
-        assert "saved" in screen.panel.outcome._paragraphs[-2].plain + shown(screen)
-        assert "breaking" in "\n".join(each.plain for each in screen.panel.outcome._paragraphs)
+        await until(pilot, lambda: "asks how to break it" in shown(screen))
+        assert "saved" in shown(screen)
 
 
 async def test_signals_that_cannot_be_read_say_where_and_pass_nothing(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ async def test_what_is_saved_is_a_version_and_undo_goes_back_beyond_it(tmp_path:
     async with pane(workspace) as (pilot, screen):
         screen._focus_text()
         edit(screen, "break", "smash")
-        assert screen.buffers.dirty
+        assert screen.unsaved
         await pilot.press("ctrl+s")
         await until(pilot, lambda: not screen.buffers.dirty, LONG)
         assert "smash" in path(screen, TEXT).read_text()
@@ -233,7 +233,6 @@ async def test_what_is_saved_is_a_version_and_undo_goes_back_beyond_it(tmp_path:
         await until(pilot, lambda: screen.buffers.dirty)
         assert screen.editor is not None
         assert "break" in screen.editor.value
-        await until(pilot, lambda: "versions      3" in " ".join(shown(screen).split("\n")) or True)
     with open_tracker(workspace.db) as tracker:
         versions = tracker.policies.versions(TEXT)
     assert [each.origin.value for each in versions] == ["saved", "found"]
@@ -286,7 +285,7 @@ async def test_a_failed_save_is_told_and_loses_nothing(
             patched.setattr("engine.policies.files.os.fsync", _no_room)
             await pilot.press("ctrl+s")
             await until(pilot, lambda: "was not saved: No space left" in shown(screen), LONG)
-        assert screen.buffers.dirty
+        assert screen.unsaved
         assert "break" in path(screen, TEXT).read_text()
         await pilot.press("ctrl+s")
         await until(pilot, lambda: not screen.buffers.dirty, LONG)
@@ -374,7 +373,7 @@ async def test_what_is_left_for_later_is_offered_at_the_next_start(tmp_path: Pat
             await until(pilot, lambda: pilot.app.screen is screen)
             if answer == "r":
                 await until(pilot, lambda: screen.editor and "smash" in screen.editor.value, LONG)
-                assert screen.buffers.dirty
+                assert screen.unsaved
                 screen.discard_all()
     assert Drafts(tmp_path / "drafts").left_over() == []
 
@@ -406,7 +405,7 @@ async def test_versions_are_compared_restored_and_bisected(tmp_path: Path, size:
         await pilot.press("up", "r")
         await until(pilot, lambda: pilot.app.screen is screen, LONG)
         await until(pilot, lambda: screen.editor and "# 8" in screen.editor.value, LONG)
-        assert screen.buffers.dirty
+        assert screen.unsaved
         await pilot.press("ctrl+r")
         await until(pilot, lambda: isinstance(pilot.app.screen, VersionsScreen), LONG)
         versions = pilot.app.screen
