@@ -100,6 +100,7 @@ def figures(matrix: MatrixTable) -> Any:
     return told
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.xdist_group("smollm2")
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are not in /proc here")
 def test_what_was_killed_mid_way_makes_the_same_table(workshop: Workshop, smollm2: Path) -> None:
