@@ -64,7 +64,7 @@ def trial_line(trial: TrialState, flips: dict[str, Flip]) -> Content:
     if Side.AFTER in trial.errors:
         return Content.styled(f"✗ {one_line(trial.errors[Side.AFTER], _TEXT)}", "bold $text-error")
     done, n = len(trial.after), len(set(trial.keys))
-    if not done and not trial.running:
+    if not done and not trial.running and not trial.stopped:
         return Content.styled(f"{n:,} cases, not run yet: f5 runs them", "$text-muted")
     parts: list[tuple[str, str]] = []
     if trial.running:

@@ -76,6 +76,7 @@ class PolicyFiles(LiveScreen):
                     self._drafts.keep(buffer.path, buffer.text, buffer.disk.sha256)
                 except OSError:
                     continue  # the last draft that could be kept stays
+            self._drafts.leave()
         else:
             self._drafts.close()
 

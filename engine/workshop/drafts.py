@@ -84,6 +84,11 @@ class Drafts:
         """Let go of all that this editor kept: it ends as it should."""
         if self._lock is not None:
             shutil.rmtree(self._own, ignore_errors=True)
+            self.leave()
+
+    def leave(self) -> None:
+        """End, and leave what this editor kept to be recovered."""
+        if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 

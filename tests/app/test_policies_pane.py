@@ -200,10 +200,8 @@ async def test_tokens_and_findings_follow_what_is_typed(tmp_path: Path) -> None:
         screen._focus_text()
         edit(screen, "Forbidden: break", "Forbidden: usually break")
         await until(pilot, lambda: "vague-word" in codes(screen), LONG)
-        await pilot.press("f6")
-        if screen.panel.present != "findings":
-            screen.do_show_findings()
-        assert "“usually” leaves open" in shown(screen)
+        screen.do_show_findings()
+        await until(pilot, lambda: "“usually” leaves open" in shown(screen))
         before = len(screen.inspections[TEXT].findings)
         edit(screen, "usually break\n", "usually break  \n")
         await until(
@@ -248,6 +246,7 @@ async def test_a_change_outside_is_taken_over_or_asked_about(tmp_path: Path) -> 
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen), LONG)
         await pilot.press("t")
         await until(pilot, lambda: screen.editor and screen.editor.value == "theirs again\n", LONG)
+        screen._focus_text()
         await pilot.press("ctrl+z")
         await until(pilot, lambda: screen.editor and screen.editor.value == "mine\n")
         path(screen, TEXT).write_text("theirs at last\n")

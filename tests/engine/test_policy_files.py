@@ -207,6 +207,12 @@ class TestDrafts:
         assert other.left_over() == []
         assert list((tmp_path / "drafts").iterdir()) == []
 
+    def test_what_is_left_for_later_is_there_for_the_next(self, tmp_path: Path) -> None:
+        leaving = Drafts(tmp_path / "drafts")
+        leaving.keep(tmp_path / "policy.md", "typed", None)
+        leaving.leave()
+        assert [each.text for each in Drafts(tmp_path / "drafts").left_over()] == ["typed"]
+
     def test_drafts_are_private_and_the_last_counts(self, tmp_path: Path) -> None:
         drafts = Drafts(tmp_path / "drafts")
         drafts.keep(tmp_path / "policy.md", "one", None)
