@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,21 @@ def test_what_cannot_become_a_version_is_not_written_over(tmp_path: Path, glass:
     assert run.returncode == 2
     assert b"would be lost" in run.stderr
     assert (glass / "policy.md").read_bytes() == b"\xff"
+
+
+def test_a_database_of_a_newer_program_is_only_read(tmp_path: Path, glass: Path) -> None:
+    note(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "wizard.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    (glass / "policy.md").write_text("Forbidden: clean\n")
+    run = policies(tmp_path, "diff", "glass")
+    assert run.returncode == 0
+    assert b"+Forbidden: clean" in run.stdout
+    assert b"was not recorded as a version" in run.stderr
+    refused = policies(tmp_path, "restore", "glass", "v1")
+    assert refused.returncode == 1
+    assert (glass / "policy.md").read_text() == "Forbidden: clean\n"
 
 
 def test_uses_count_the_probes_by_a_version(tmp_path: Path, glass: Path) -> None:
