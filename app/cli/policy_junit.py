@@ -13,7 +13,9 @@ from app.safe_text import visible
 
 
 def write_junit(path: Path, tested: Sequence[Tested], *, texts: bool) -> None:
-    """Write the results in place of the file, whole or not at all. A known limit counts as skipped.
+    """Write the results in place of the file, whole or not at all.
+
+    A known limit counts as skipped; cases that were not judged are an error, all of them one.
 
     Raises:
         engine.policies.files.SaveError: if it cannot be written.
@@ -22,18 +24,24 @@ def write_junit(path: Path, tested: Sequence[Tested], *, texts: bool) -> None:
 
     root = Element("testsuites")
     for each in tested:
+        missing = each.planned - len(each.results)
         suite = SubElement(
             root,
             "testsuite",
             name=_told(each.policy),
-            tests=str(len(each.results)),
+            tests=str(len(each.results) + bool(missing)),
             failures=str(sum(_is_failure(result) for result in each.results)),
-            errors=str(sum(result.fails and not _is_failure(result) for result in each.results)),
+            errors=str(
+                sum(result.fails and not _is_failure(result) for result in each.results) + bool(missing)
+            ),
             skipped=str(each.limits),
             time=_seconds(sum(result.outcome.finding.latency_ms for result in each.results)),
         )
         for result in each.results:
             _add(suite, result, texts=texts)
+        if missing:
+            rest = SubElement(suite, "testcase", classname=_told(each.policy), name="all others")
+            SubElement(rest, "error", message=f"{missing} cases were not judged")
     indent(root)
     content = '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
     save_file(path, content, over=None, force=True)

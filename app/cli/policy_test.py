@@ -209,6 +209,7 @@ class _Session:
     async def watch(self, names: Sequence[str]) -> Exit:
         """Test what changes, for ever."""
         from app.cli.policy_watch import changes
+        from engine.policies.load import PolicyError
 
         async with open_workshop(self.plan.workspace, self.history) as workshop:
             async for changed in changes(
@@ -216,7 +217,7 @@ class _Session:
             ):
                 try:
                     await self._round(workshop, changed)
-                except CommandError as error:
+                except (CommandError, PolicyError) as error:
                     say(str(error))
                 say("Waiting for changes; Ctrl+C ends it.")
         return Exit.DONE
@@ -295,7 +296,7 @@ class _Session:
         judged = [each for each in now if each.results]
         if judged:
             self.teller.sum_up(judged)
-        self.tested |= {each.policy: each for each in judged}
+        self.tested |= {each.policy: each for each in now if each.planned}
         if self.junit is not None:
             from app.cli.policy_junit import write_junit
 

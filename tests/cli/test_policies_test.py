@@ -151,10 +151,12 @@ def test_a_model_is_not_asked_twice(tmp_path: Path, glass: Path) -> None:
         assert stopped.returncode == 1
         assert rows(stopped.stdout)[-1]["failed"] == 1
         assert rows(stopped.stdout)[-1]["judged"] < 3
-    gone = policies(tmp_path, "test", *gauntlet(server), "--afresh")
+    gone = policies(tmp_path, "test", *gauntlet(server), "--afresh", "--junit", "junit.xml")
     assert gone.returncode == 3
     assert b"cannot be reached" in gone.stderr
     assert b"is kept" in gone.stderr
+    (suite,) = ET.parse(tmp_path / "junit.xml").getroot()
+    assert [error.get("message") for error in suite.iter("error")] == ["3 cases were not judged"]
 
 
 def test_a_set_is_tested_by_its_own_texts(tmp_path: Path, glass: Path) -> None:
@@ -215,8 +217,11 @@ def test_watching_tests_again_what_changes(tmp_path: Path, glass: Path) -> None:
         assert lines.until_summary()["failed"] == 0
         (glass / "signals.toml").write_text(SMASH)
         assert lines.until_summary()["failed"] == 2
-        (glass / "signals.toml").write_text("[[")
-        time.sleep(1)
+        limits = tmp_path / "policies" / "known_limits.toml"
+        for broken in (glass / "signals.toml", limits):
+            broken.write_text("[[")
+            time.sleep(1)
+        limits.unlink()
         (glass / "signals.toml").write_text(BREAK)
         assert lines.until_summary()["failed"] == 0
         process.send_signal(signal.SIGINT)
