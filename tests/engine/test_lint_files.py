@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from engine.policies.lint import Severity
+from engine.policies import lint_files
+from engine.policies.lint import CODES, Severity
 from engine.policies.lint_files import lint_file
 from engine.policies.load import PolicyError
 from engine.workspace import shipped_policies
@@ -114,6 +116,16 @@ def test_a_fault_of_the_shared_signals_is_found_in_their_file_alone(violence: Pa
     shared.write_text(shared.read_text() + "\nsurprise = \n")
     assert [code for _, code in found(shared)] == ["signals-unusable"]
     assert found(violence / "signals.toml") == []
+
+
+def test_the_documentation_has_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
+    told = re.findall(r"^\| `([a-z-]+)` \| (.+?) \|", page, re.MULTILINE)
+    assert told[: len(CODES)] == list(CODES.items())
+    source = (Path(lint_files.__file__)).read_text()
+    assert {code for code, _ in told[len(CODES) :]} == set(
+        re.findall(r'"((?:case|signals)-[a-z-]+|unreadable)"', source)
+    )
 
 
 def test_other_files_are_none_of_a_policy(tmp_path: Path) -> None:
