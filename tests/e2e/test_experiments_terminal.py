@@ -35,7 +35,7 @@ def test_panes_are_reached_by_alt_and_a_digit_and_digits_are_text_in_an_editor(d
         terminal.wait_for("133")
         terminal.send(ALT_4)
         terminal.wait_for("run-399")
-        assert "[3 Experiments]" in terminal.text
+        assert "[4 Experiments]" in terminal.text
         terminal.send("1")
         terminal.wait_for("[1 Probe]")
         terminal.send("7")

@@ -131,7 +131,7 @@ def test_the_workbench_says_so_and_stops_saying_so(tmp_path: Path, disk: Path) -
     open_tracker(db).close()
     with workbench(db, size=(160, 48)) as terminal:
         terminal.send("\x1b3")
-        terminal.wait_for("[2 Jobs]")
+        terminal.wait_for("[3 Jobs]")
         filler = fill(disk)
         terminal.wait_for("is full", 20)
         terminal.send("\x1b1")
@@ -142,5 +142,5 @@ def test_the_workbench_says_so_and_stops_saying_so(tmp_path: Path, disk: Path) -
         terminal.send("\r")
         terminal.wait_for("saved #1", 20)
         terminal.send("\x1b3")
-        terminal.wait_for("[2 Jobs]")
+        terminal.wait_for("[3 Jobs]")
         terminal.wait_for(lambda text: "is full" not in text, 20)

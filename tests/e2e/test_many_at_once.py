@@ -60,7 +60,7 @@ def test_nobody_is_refused_and_one_scheduler_works(workshop: Workshop) -> None:
     with workbench(db) as first, workbench(db, size=(160, 48)) as second:
         for terminal in (first, second):
             terminal.send("\x1b3")
-            terminal.wait_for("[2 Jobs]", 20)
+            terminal.wait_for("[3 Jobs]", 20)
         writers = [
             subprocess.Popen(
                 [sys.executable, "-c", WRITER, *where, f"w{number}", str(SECONDS)],
