@@ -59,7 +59,8 @@ def _is_missing_some(found: Salvaged) -> bool:
 
 def _tell(path: Path, found: Salvaged) -> None:
     there = f" {found.there} probes were there." if found.there else ""
-    print(f"{found.probes} probes, {found.tags} tags and {found.notes} notes taken over.{there}")
+    words = f"{found.probes} probes, {found.tags} tags, {found.notes} notes"
+    print(f"{words} and {found.versions} versions of policies taken over.{there}")
     if found.lost:
         say(f"{found.lost} probes cannot be read.")
     if found.lost_words:

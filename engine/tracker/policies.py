@@ -57,13 +57,15 @@ class PolicyHistory:
         query = (
             select(
                 col(PolicyVersionRow.file),
-                func.row_number().over(order_by=col(PolicyVersionRow.id)).label("number"),
+                func.row_number()
+                .over(order_by=(col(PolicyVersionRow.created_at), col(PolicyVersionRow.id)))
+                .label("number"),
                 col(PolicyVersionRow.sha256),
                 col(PolicyVersionRow.origin),
                 col(PolicyVersionRow.created_at),
             )
             .where(col(PolicyVersionRow.file) == file)
-            .order_by(col(PolicyVersionRow.id).desc())
+            .order_by(col(PolicyVersionRow.created_at).desc(), col(PolicyVersionRow.id).desc())
         )
         with self._database.reading() as connection:
             return [
@@ -165,9 +167,13 @@ def _finding(row: Any) -> Finding:
     )
 
 
-_LAST = text(
-    "SELECT file, sha256 FROM policy_version WHERE id IN (SELECT max(id) FROM policy_version GROUP BY file)"
-)
+# Versions go by their time: what was taken over from a damaged database is older than its rows are.
+_LAST = text("""
+    SELECT file, sha256 FROM (
+        SELECT file, sha256, row_number() OVER (PARTITION BY file ORDER BY created_at DESC, id DESC) AS place
+        FROM policy_version
+    ) WHERE place = 1
+""")
 
 _PROBES_BY = text(
     "SELECT DISTINCT probe_id FROM probe_policy WHERE sha256 IN :shas ORDER BY probe_id DESC"

@@ -1,4 +1,4 @@
-"""Taking out of a damaged database what only it has: probes, and the tags and notes of runs.
+"""Taking out of a damaged database what only it has: probes, tags and notes, versions of policies.
 
 Row by row: one that cannot be read, or makes no sense, is passed over and counted. The damaged file is
 only read. As often as one likes: what was taken over before is not taken again. Imports SQLModel.
@@ -49,7 +49,7 @@ _COLUMNS = tuple(name for name in ProbeRow.model_fields if name != "id")
 
 @dataclass(slots=True)
 class Salvaged:
-    """What was taken over: so many probes, tags and notes.
+    """What was taken over: so many probes, tags, notes, and versions of policies.
 
     ``there``: probes that had been taken over before. ``lost``: probes that the file tells of and that
     cannot be read. ``lost_words``: runs whose tags or note cannot be read. ``failed`` is empty, or says
@@ -60,6 +60,7 @@ class Salvaged:
     there: int = 0
     tags: int = 0
     notes: int = 0
+    versions: int = 0
     lost: int = 0
     lost_words: int = 0
     failed: str = ""
@@ -104,6 +105,7 @@ def salvage(damaged: Path, database: Database) -> Salvaged:
             if source.met_damage and not found.probes + found.there:
                 found.failed = "no probe in it can be read"
             _words(source, database, found)
+            _versions(source, database, found)
             found.failed = source.passing or found.failed
     except sqlite3.Error as error:
         found.failed = str(error)
@@ -239,6 +241,31 @@ def _words(source: _Source, database: Database, found: Salvaged) -> None:
     with database.writing() as connection:
         found.tags = _execute(connection, "INSERT OR IGNORE INTO tag (run_id, name) VALUES (?, ?)", tags)
         found.notes = _execute(connection, "UPDATE run SET note = ? WHERE id = ? AND note = ?", notes)
+
+
+# --- versions of policies ------------------------------------------------------------------------
+
+
+def _versions(source: _Source, database: Database, found: Salvaged) -> None:
+    """Take over the versions of policies' files whose texts can be read, with the times that they have."""
+    texts = _policy_texts(source)
+    columns = ("file", "sha256", "origin", "created_at")
+    rows = source.rows_from_both_ends(f"SELECT {', '.join(columns)} FROM policy_version", "id")  # noqa: S608
+    versions = {
+        tuple(row) for row in rows if row["sha256"] in texts and all(isinstance(each, str) for each in row)
+    }
+    with database.writing() as connection:
+        for version in sorted(versions, key=lambda row: row[3]):
+            same = "SELECT 1 FROM policy_version WHERE file = ? AND sha256 = ? AND created_at = ?"
+            file, sha, _, created_at = version
+            if connection.exec_driver_sql(same, (file, sha, created_at)).first() is None:
+                try:
+                    with connection.begin_nested():
+                        _insert(connection, "policy_text", {"sha256": sha, "text": texts[sha]}, "OR IGNORE ")
+                        _insert(connection, "policy_version", dict(zip(columns, version, strict=True)))
+                except IntegrityError:
+                    continue
+                found.versions += 1
 
 
 def _execute(connection: Connection, statement: str, rows: list[Any]) -> int:

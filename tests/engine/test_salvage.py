@@ -296,7 +296,7 @@ def test_lost_probes_make_the_command_fail(tmp_path: Path) -> None:
     open_tracker(tmp_path / "wizard.db").close()
     answer = wizard("runs", "rebuild", cwd=tmp_path)
     assert answer.returncode == 1
-    assert b"19 probes, 0 tags and 0 notes taken over." in answer.stdout
+    assert b"19 probes, 0 tags, 0 notes and 0 versions of policies taken over." in answer.stdout
     assert b"1 probes cannot be read." in answer.stderr
     assert wizard("runs", "rebuild", cwd=tmp_path).returncode == 0, "there is nothing more to be had"
 
@@ -341,3 +341,32 @@ def test_tags_that_cannot_be_read_are_said_and_notes_are_taken(tracker: Tracker,
     found = salvage.salvage(old, tracker.database)
     assert (found.probes, found.tags, found.notes) == (20, 0, 1)
     assert found.lost_words == tracker.runs.count()
+
+
+# --- versions of policies ------------------------------------------------------------------------
+
+
+def test_versions_are_taken_over_once_and_stand_before_those_that_came_since(
+    tmp_path: Path, tracker: Tracker
+) -> None:
+    old = make_old(tmp_path)
+    with open_tracker(old) as moved:
+        for text in ("one", "two", "one"):
+            moved.policies.note({"glass/policy.md": text})
+    alter(old, "UPDATE policy_text SET text = 'zwei' WHERE text = 'two'")
+    tracker.policies.note({"glass/policy.md": "three"})
+    assert salvage.salvage(old, tracker.database).versions == 2
+    assert salvage.salvage(old, tracker.database).versions == 0
+    versions = tracker.policies.versions("glass/policy.md")
+    assert [tracker.policies.text(version.sha256) for version in versions] == ["three", "one", "one"]
+    assert [version.label for version in versions] == ["v3", "v2", "v1"]
+    assert tracker.policies.note({"glass/policy.md": "three"}) == ()
+
+
+def test_a_database_from_before_there_were_versions_gives_what_it_has(
+    tmp_path: Path, tracker: Tracker
+) -> None:
+    old = make_old(tmp_path)
+    alter(old, "DROP TABLE policy_version")
+    found = salvage.salvage(old, tracker.database)
+    assert (found.probes, found.versions, found.failed) == (20, 0, "")
