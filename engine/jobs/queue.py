@@ -22,18 +22,22 @@ from sqlmodel import col
 from engine.jobs import supervisor
 from engine.jobs.checked import Checked, check_spec, refuse_huge, refuse_nameless
 from engine.jobs.folder import RunFolder
+from engine.jobs.guard_params import GuardParams
 from engine.jobs.ingest import forget, forget_progress
 from engine.jobs.job_rows import change, insert_job, jobs_selected, stored_state, summaries
 from engine.jobs.kinds import KINDS, kind_named, refuse_secrets
 from engine.jobs.records import Estimate, Group, JobError, JobSpec, JobSummary
 from engine.jobs.states import Cancelling, Paused, Queued, Running, Skipped, Starting, Succeeded
 from engine.jobs.supervisor import secrets_of
+from engine.policies.load import PolicyError, policy_names
 from engine.tracker.database import Database
 from engine.tracker.encoding import store_text
+from engine.tracker.policies import PolicyHistory
 from engine.tracker.run_records import NewRun
 from engine.tracker.run_tables import JobGroupRow, JobNeedRow, JobRow, RunRow
 from engine.tracker.run_writing import insert_run
 from engine.tracker.runs import Runs
+from engine.workshop.versions import note_files
 
 ACTIVE = ("starting", "running", "paused", "cancelling")
 LIVE = ("queued", *ACTIVE)
@@ -157,6 +161,7 @@ class Jobs:
         queue can be had from the folders.
         """
         checked = check_spec(spec)
+        self._note_policies([checked])
         with self.database.writing() as connection:
             return self._add(connection, checked, retry_of)
 
@@ -166,6 +171,7 @@ class Jobs:
         ``last`` makes one more from the ids of the others.
         """
         checked = [check_spec(spec) for spec in specs]
+        self._note_policies(checked)
         added: list[int] = []
         try:
             with self.database.writing() as connection:
@@ -177,6 +183,12 @@ class Jobs:
                 shutil.rmtree(self.folder(run_id).path, ignore_errors=True)
             raise
         return added
+
+    def _note_policies(self, jobs: Sequence[Checked]) -> None:
+        """Record the policies as they are now, so that what a guard judged by can be read later."""
+        if self._policies is not None and any(isinstance(job.params, GuardParams) for job in jobs):
+            with suppress(PolicyError, OSError):
+                note_files(PolicyHistory(self.database), self._policies, policy_names(self._policies))
 
     def _add(self, connection: Connection, job: Checked, retry_of: int | None = None) -> int:
         kind, params = job.kind, job.params

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from engine.jobs import queue, scheduler
-from engine.jobs.queue import kept_variables
+from engine.jobs.queue import Jobs, kept_variables
 from engine.jobs.records import JobError, JobSpec
 from tests.engine.jobs.conftest import Workshop, wait_for
 
@@ -284,3 +284,18 @@ def test_progress_that_does_not_say_when_has_a_rate_all_the_same(workshop: Works
     assert job.eta_s is not None
     workshop.jobs.cancel(run_id)
     workshop.until(run_id)
+
+
+def test_what_a_guard_will_judge_by_is_a_version_from_then_on(workshop: Workshop) -> None:
+    (workshop.folder / "cases.jsonl").write_text('{"prompt": "x"}\n')
+    folder = workshop.folder / "policies"
+    (folder / "glass").mkdir(parents=True)
+    (folder / "glass" / "policy.md").write_text("one")
+    jobs = Jobs(workshop.tracker.database, workshop.folder / "runs", folder)
+    jobs.add(JobSpec("shell", {"command": ["true"]}, str(workshop.folder)))
+    assert workshop.tracker.policies.counts() == {}
+    for content in ("one", "two"):
+        (folder / "glass" / "policy.md").write_text(content)
+        jobs.add(JobSpec("classify", {"file": "cases.jsonl"}, str(workshop.folder)))
+    versions = workshop.tracker.policies.versions("glass/policy.md")
+    assert [workshop.tracker.policies.text(version.sha256) for version in versions] == ["two", "one"]
