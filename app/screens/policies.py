@@ -143,8 +143,7 @@ class PoliciesScreen(PolicyTexts):
         self.begin_dialog(self._save(buffer))
 
     async def _save(self, buffer: Buffer) -> None:
-        if await self.save(buffer) and self.watching:
-            self.run_trial()
+        await self.save(buffer)
 
     async def save_all(self) -> bool:
         """Save all that is not saved; return whether it is."""

@@ -102,10 +102,8 @@ async def test_a_case_that_was_not_changed_comes_back_as_it_was(tmp_path: Path, 
     assert given == [like]
 
 
-@SIZES
-async def test_hostile_text_is_kept_to_the_letter_and_shown_through_the_gate(
-    tmp_path: Path, size: tuple[int, int]
-) -> None:
+async def test_hostile_text_is_kept_to_the_letter_and_shown_through_the_gate(tmp_path: Path) -> None:
+    size = (80, 24)
     text = "\n".join(HOSTILE.values())
     async with editing(tmp_path, size=size) as (pilot, _, given):
         for reason in HOSTILE.values():

@@ -192,11 +192,12 @@ def test_a_real_small_model_judges_through_every_back_end(
             spec, env = "ollama:smollm2", {"OLLAMA_HOST": stack.enter_context(server).url}
         else:
             spec = f"openai:{stack.enter_context(llama_server(smollm2))}/v1#smollm2"
-        lanes = ("--policy", "violence", "--policy", "illegal")
+        asked = ["illegal", "violence"] if back_end == "gguf" else ["violence"]
+        lanes = [word for policy in asked for word in ("--policy", policy)]
         run = wizard(*GAUNTLET, "--model", spec, *lanes, cwd=tmp_path, env=env, timeout=170)
     verdict = verdict_of(run)
     assert run.returncode == 0, run.stderr
-    assert [policy["policy"] for policy in verdict["policies"]] == ["illegal", "violence"]
+    assert [policy["policy"] for policy in verdict["policies"]] == asked
     statuses = {policy["status"] for policy in verdict["policies"]}
     assert statuses <= {"ok", "unparsable"}
     assert statuses == {"ok"} or (verdict["decision"], verdict["status"]) == ("escalate", "unparsable")

@@ -457,7 +457,7 @@ def test_an_estimate_queues_nothing(desk: Desk) -> None:
         (("add",), "shell"),
         (
             ("add", "dream"),
-            "There is no kind of job called 'dream'. There are: classify, evaluate, harden, shell.",
+            "There is no kind of job called 'dream'. There are: classify, evaluate, harden, shell, matrix.",
         ),
         (("add", "shell"), "command: is missing"),
         (("add", "shell", "no-such-program-anywhere"), "no program"),

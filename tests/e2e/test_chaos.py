@@ -33,7 +33,7 @@ from tests.engine.jobs.conftest import REPOSITORY, Workshop, processes_with, wai
 
 __all__ = ["workshop"]
 
-KILLS = int(os.environ.get("WIZARD_CHAOS_KILLS", "24"))
+KILLS = int(os.environ.get("WIZARD_CHAOS_KILLS", "16"))
 AT_ONCE = 6
 VICTIMS = ("worker", "supervisor", "scheduler", "looker")
 ENDS = {

@@ -20,7 +20,7 @@ from engine.cases import Case
 from engine.tracker import open_tracker
 from tests.engine.tracking import judged
 
-KILLS = 50
+KILLS = int(os.environ.get("WIZARD_SAVING_KILLS", "25"))
 POLICY_DELTAS = 200
 
 

@@ -23,7 +23,7 @@ from tests.engine.jobs.conftest import Workshop, wait_for, workshop
 __all__ = ["workshop"]
 
 SETS = ("standard", "minimal")
-CASES = 8
+CASES = 6
 LONG = 120.0
 BLOCKED = {"answer": "VIOLATION", "logprobs": [["VIOLATION", -0.01, {"SAFE": -5.0}]]}
 ALLOWED = {"answer": "SAFE", "logprobs": [["SAFE", -0.01, {"VIOLATION": -5.0}]]}

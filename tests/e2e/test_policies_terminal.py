@@ -47,7 +47,7 @@ def write(terminal: Terminal) -> None:
     terminal.wait_for("not saved", 20)
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGHUP])
 def test_what_was_typed_outlives_the_program(tmp_path: Path, end: signal.Signals) -> None:
     policies = lay_out(tmp_path)
     text = policies / POLICY / "policy.md"
