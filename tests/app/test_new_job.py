@@ -247,7 +247,8 @@ async def test_a_matrix_is_made_of_evaluations_by_their_numbers(workshop: Worksh
         await type_in(pilot, new, "params.runs", ", ".join(map(str, runs)))
         await sees(pilot, "a table of 2 evaluations")
         await pilot.press("enter")
-        await until(pilot, lambda: pilot.app.screen is screen and screen.line, LONG)
+        await until(pilot, lambda: pilot.app.screen is screen, LONG)
+        await until(pilot, lambda: screen.line and screen.line.job.kind == "matrix", LONG)
         assert screen.line is not None
         job_id = screen.line.job.id
         await in_state(pilot, screen, job_id, "succeeded")
