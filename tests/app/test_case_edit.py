@@ -16,7 +16,7 @@ from engine.policies.load import PolicyCase
 from tests.app.hostile import FORBIDDEN, HOSTILE
 from tests.app.test_probe import opened, shown, typed, until
 
-SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+SIZES = pytest.mark.parametrize("size", [(80, 24)])
 
 
 @asynccontextmanager

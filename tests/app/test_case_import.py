@@ -28,7 +28,7 @@ from tests.engine.jobs.conftest import Workshop
 from tests.engine.jobs.test_evaluate_job import evaluate, own_file
 
 SMALL, WIDE = (80, 24), (160, 48)
-SIZES = pytest.mark.parametrize("size", [SMALL, WIDE])
+SIZES = pytest.mark.parametrize("size", [SMALL])
 POLICY = "violence"
 Given = list[list[PolicyCase] | None]
 

@@ -20,7 +20,7 @@ from engine.policies.load import PolicyCase, load_cases
 from tests.app.scripted import ScriptedGuard
 from tests.app.test_probe import judge, opened, shown, typed, until
 
-SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+SIZES = pytest.mark.parametrize("size", [(160, 48)])
 
 
 @asynccontextmanager

@@ -154,7 +154,7 @@ def test_the_command_brings_back_jobs_probes_tags_and_notes(tmp_path: Path) -> N
     assert told["brought_back"] == [run_id]
     (salvaged,) = told["salvaged"].values()
     taken = {"probes": 1, "tags": 1, "notes": 1}
-    assert salvaged == {**taken, "there": 0, "lost": 0, "lost_words": 0, "failed": ""}
+    assert salvaged == {**taken, "versions": 0, "there": 0, "lost": 0, "lost_words": 0, "failed": ""}
     with open_tracker(path) as tracker:
         run = tracker.runs.run(run_id)
         assert run is not None
