@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+_SWITCH_S = 0.0005
+"""How long a thread may compute before the one that answers keys has its turn: a tenth of Python's own."""
+
 
 def open_tui(db: Path | None = None, policies: Path | None = None) -> int:
     """Run the terminal interface until the user quits; return the exit code."""
@@ -27,5 +30,6 @@ def open_tui(db: Path | None = None, policies: Path | None = None) -> int:
         print(f"wizard101: {visible(str(error))}", file=sys.stderr)
         return 2
     app = WizardApp(workspace)
+    sys.setswitchinterval(_SWITCH_S)
     app.run()
     return app.return_code or 0

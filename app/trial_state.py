@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from app.trying import Side, Trying
 from engine.cases import Finding
@@ -22,16 +21,18 @@ class Figures:
     comparison: Comparison | None
 
 
-@dataclass
+@dataclass(slots=True)
 class TrialState:
     """The latest trial of a policy. ``base`` names the text that it is compared with.
 
+    ``keys`` are the cases', in their order.
     ``stopped``: it was ended before all cases were judged. ``figures`` are there once it is over.
     """
 
     cases: Sequence[PolicyCase] = ()
     judge: Judge = field(default_factory=Judge)
     base: str = "saved"
+    keys: tuple[str, ...] = ()
     after: dict[str, Outcome] = field(default_factory=dict)
     before: dict[str, Outcome] = field(default_factory=dict)
     errors: dict[Side, str] = field(default_factory=dict)
@@ -56,11 +57,6 @@ class TrialState:
         self.errors = {side: str(error) for side, error in trying.errors.items()}
         self.trouble = trying.trouble
         self.stopped = Side.AFTER not in self.errors and len(self.after) < len(set(self.keys))
-
-    @cached_property
-    def keys(self) -> tuple[str, ...]:
-        """The keys of the cases, in order."""
-        return tuple(case.case.key for case in self.cases)
 
     @property
     def passed(self) -> int:

@@ -29,6 +29,7 @@ class LiveScreen(Screen[None]):
         super().__init__()
         self.trouble = Static(id="trouble")
         self._seen: int | None = None
+        self._told_of = ""
         self._looking = False
         self._asking = False
 
@@ -58,6 +59,9 @@ class LiveScreen(Screen[None]):
         self._tell(f"! {error}")
 
     def _tell(self, text: str) -> None:
+        if text == self._told_of:
+            return  # to say it again would have all of the screen laid out anew
+        self._told_of = text
         self.trouble.display = bool(text)
         self.trouble.update(Content(visible(text)))
 

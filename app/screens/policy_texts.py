@@ -57,6 +57,7 @@ class PolicyTexts(PolicyCases):
         self._counts: Mapping[str, TokenCount] = {}
         self._counter: TokenCounter | None = None
         self._inspecting: Timer | None = None
+        self._measured = Content("")
         self._seen_texts: dict[str, str] = {}
         self._seen_dirty: set[str] = set()
         self._begun = False
@@ -290,7 +291,10 @@ class PolicyTexts(PolicyCases):
             number = len(looked.findings)
             found = "✓ no findings" if not number else f"! {number} finding{'s' if number > 1 else ''}"
             said.append(Content.styled(found, "bold $text-warning" if number else ""))
-        self.measure.update(Content("  ").join(said))
+        measured = Content("  ").join(said)
+        if measured != self._measured:
+            self._measured = measured
+            self.measure.update(measured, layout=False)
 
 
 def marks_of(looked: Inspection) -> dict[int, Mark]:

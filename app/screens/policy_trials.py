@@ -26,6 +26,9 @@ _FRAME_S = 0.1
 _LIVE_S = 0.05
 """How long typing must rest before the rules judge what was typed."""
 
+_RECKON_S = 0.25
+"""How long typing must rest before figures are reckoned: what is typed next makes others."""
+
 _SPEEDS = list(Speed)
 Result = TypeVar("Result")
 
@@ -50,6 +53,7 @@ class PolicyTrials(PolicyFiles):
         self.trial = TrialState()
         self.cases: tuple[PolicyCase, ...] = ()
         self.cases_fault = ""
+        self._keys: tuple[str, ...] = ()
         self._base_text = ""
         self._trials: TrialThread | None = None
         self._trying: Trying | None = None
@@ -189,11 +193,12 @@ class PolicyTrials(PolicyFiles):
             cases, fault = (), "" if missing else str(error)
         if policy == self.policy:
             self.cases, self.cases_fault = cases, fault
+            self._keys = tuple(case.case.key for case in cases)
             self._begin_anew()
 
     def _begin_anew(self) -> None:
         """Forget the outcomes shown: they are of other cases, or of another judge."""
-        self.trial = TrialState(self.cases, self.judge, self.base_label)
+        self.trial = TrialState(self.cases, self.judge, self.base_label, keys=self._keys)
         self.show_trial()
 
     # --- running -------------------------------------------------------------------------------------
@@ -225,7 +230,7 @@ class PolicyTrials(PolicyFiles):
             afresh=afresh,
         )
         earlier = self.trial
-        self.trial = TrialState(self.cases, self.judge, self.base_label, running=True)
+        self.trial = TrialState(self.cases, self.judge, self.base_label, keys=self._keys, running=True)
         if self.live:  # it takes a moment: until then what was there stays
             self.trial.after, self.trial.before = earlier.after, earlier.before
             self.trial.figures = earlier.figures
@@ -276,6 +281,8 @@ class PolicyTrials(PolicyFiles):
         self.run_worker(self._reckon(self.trial), group="reckon", exclusive=True)
 
     async def _reckon(self, trial: TrialState) -> None:
+        if self.live:
+            await asyncio.sleep(_RECKON_S)
         figures = await asyncio.to_thread(trial.reckon)
         trial.figures = figures
         if trial is self.trial:

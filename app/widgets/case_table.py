@@ -64,9 +64,28 @@ class CaseTable(RowList[CaseRow]):
 
     def show_outcomes(self, outcomes: Mapping[str, Outcome], flips: Mapping[str, Flip]) -> None:
         """Show what became of cases, by their keys."""
+        before = [self._looks(row) for row in self._in_sight]
+        listed = self._rows
         self._outcomes, self._flips = outcomes, flips
         self._narrow()
-        self.refresh()
+        if self._rows is not listed:
+            return  # all of it is drawn anew
+        for place, row in enumerate(self._in_sight):
+            if self._looks(row) != before[place]:
+                self.refresh_line(self.scroll_offset.y + place)
+
+    @property
+    def _in_sight(self) -> tuple[CaseRow, ...]:
+        top = self.scroll_offset.y
+        return self._rows[top : top + self.size.height]
+
+    def _looks(self, row: CaseRow) -> object:
+        """Return what of an outcome is seen in its row."""
+        outcome, flip = self._outcomes.get(row.key), self._flips.get(row.key)
+        if outcome is None:
+            return None
+        finding = outcome.finding
+        return finding.violation, finding.status, finding.score, row.case.violation, flip and flip.turn
 
     def filter(self, words: str) -> None:
         """List the cases that all of these words are true of.

@@ -47,6 +47,7 @@ class PolicyPanel(Widget):
         self.outcome = OutcomeView(id="outcome")
         self._trial = TrialState()
         self._flips: dict[str, Flip] = {}
+        self._lines: dict[Static, Content] = {}
 
     def compose(self) -> ComposeResult:
         yield self.tabs
@@ -93,7 +94,14 @@ class PolicyPanel(Widget):
             else:
                 click = Style.from_meta({"@click": f"app.act('show_{name}')"})
                 tabs.append(Content.styled(f" {words} ", "$text-muted").stylize(click))
-        self.tabs.update(Content(" ").join(tabs))
+        self._put(self.tabs, Content(" ").join(tabs))
+
+    def _put(self, line: Static, content: Content) -> None:
+        """Show a content; the screen is laid out anew only if it takes another number of lines."""
+        before = self._lines.get(line)
+        if before != content:
+            self._lines[line] = content
+            line.update(content, layout=_height(before, line) != _height(content, line))
 
     # --- what is shown -------------------------------------------------------------------------------
 
@@ -110,12 +118,13 @@ class PolicyPanel(Widget):
         self._trial = trial
         self.table.show_outcomes(trial.after, self._flips)
         if hindrance:
-            self.standing.update(Content.styled(visible(hindrance, keep_newlines=False), "$text-warning"))
+            why = visible(hindrance, keep_newlines=False)
+            self._put(self.standing, Content.styled(why, "$text-warning"))
         else:
-            self.standing.update(trial_line(trial, self._flips))
+            self._put(self.standing, trial_line(trial, self._flips))
         said = " ".join(filter(None, (aside, trial.trouble and f"Outcomes are not kept: {trial.trouble}")))
         self.remark.display = bool(said)
-        self.remark.update(Content.styled(f"ⓘ {visible(said, keep_newlines=False)}", "$text-muted"))
+        self._put(self.remark, Content.styled(f"ⓘ {visible(said, keep_newlines=False)}", "$text-muted"))
         self._show_tabs()
         self._show_outcome()
 
@@ -164,3 +173,7 @@ class PolicyPanel(Widget):
     @on(FilterInput.Left)
     def _filtered(self) -> None:
         self.table.focus()
+
+
+def _height(content: Content | None, line: Static) -> int:
+    return content.get_height({}, line.size.width) if content is not None and line.size.width else 0
