@@ -19,12 +19,13 @@ from textual._path import CSSPathType
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import CommandPalette, Provider
-from textual.events import Key
+from textual.events import Event, InputEvent, Key
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
 
 from app.actions import Where, bindings
+from app.garbage import LOOK_S, IdleCollector
 from app.last_gate import LastGate
 from app.panes import PANES, load_panes
 from app.safe_text import visible
@@ -112,6 +113,7 @@ class WizardApp(App[None]):
         self._open_store = open_store
         self._model_finder = model_finder
         self._last_gate = LastGate()
+        self._collector = IdleCollector()
         self._sent_on: WeakSet[Key] = WeakSet()
         self._undo_signals: Callable[[], None] | None = None
         for theme in THEMES:
@@ -140,6 +142,8 @@ class WizardApp(App[None]):
     def on_mount(self) -> None:
         if not self.is_headless:
             self._undo_signals = leave_on_signals(self._leave)
+            self._collector.begin()
+            self.set_interval(LOOK_S, self._collector.look)
         self.screen.call_after_refresh(self._open_panes)
 
     async def _open_panes(self) -> None:
@@ -181,6 +185,11 @@ class WizardApp(App[None]):
             self._undo_signals()
         self.guards.close()
         self.records.close()
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, InputEvent):
+            self._collector.touch()
+        await super().on_event(event)
 
     def on_key(self, event: Key) -> None:
         """Have what was typed ahead, before a command gave the focus to an input, arrive there in order."""
